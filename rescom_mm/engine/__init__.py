@@ -1,0 +1,3 @@
+from .hooks import ClassBalancedQueueHook, ClassCountsHook, ResultsHook
+
+__all__ = ['ClassBalancedQueueHook', 'ClassCountsHook', 'ResultsHook']

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+from ...models import KeyQueue
+from ...utils import check_options
+
+
+@HOOKS.register_module()
+@check_options
+class ClassBalancedQueueHook(Hook):
+    """Writes each step's keys into the model's queue, after the optimiser step.
+
+    Keys are gathered over the ranks with one collective and written in the same order everywhere,
+    so the queue is bitwise the same on every rank. At the end of each epoch the share of
+    written slots and the mean age of the keys, in steps, are logged as ``queue_fill`` and
+    ``queue_age``. ``--resume`` restores the queue; ``load_from`` leaves it empty. A model without
+    a queue is left alone.
+
+    Args:
+        enqueue_view: ``'first'`` (the released code) or ``'second'`` (the paper).
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self, enqueue_view: str = 'first') -> None:
+        if enqueue_view not in ('first', 'second'):
+            raise ValueError("ClassBalancedQueueHook: enqueue_view must be 'first' or 'second', "
+                             f'got {enqueue_view!r}')
+        self.enqueue_view = enqueue_view
+        self._rows: int | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        if _queue(runner) is None or get_world_size() == 1:
+            return
+        loader = runner.train_dataloader
+        self._rows = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
+        if self._rows is None:
+            raise ValueError(
+                f'train_dataloader.batch_sampler {type(loader.batch_sampler).__name__} has no '
+                'batch_size; ClassBalancedQueueHook needs the largest number of images a step on '
+                'one rank: give the sampler that attribute')
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
+        queue = _queue(runner)
+        if queue is not None:
+            queue.commit(view=0 if self.enqueue_view == 'first' else 1, rows=self._rows)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        queue = _queue(runner)
+        if queue is not None:
+            for name, value in queue.status().items():
+                runner.message_hub.update_scalar(f'train/queue_{name}', value)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        queue = _queue(runner)
+        if queue is None or runner._resume:
+            return
+        # what another run enqueued is of another encoder state, and maybe of other classes
+        weights = checkpoint.get('state_dict', checkpoint)
+        for key in [key for key in weights if key.startswith('queue.')]:
+            del weights[key]
+        weights.update({f'queue.{key}': value for key, value in queue.state_dict().items()})
+
+
+def _queue(runner: Runner) -> KeyQueue | None:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    queue = getattr(model, 'queue', None)
+    return queue if isinstance(queue, KeyQueue) else None

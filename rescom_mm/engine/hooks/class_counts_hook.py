@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Iterator
+
+import numpy as np
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmpretrain.datasets import RepeatAugSampler, SequentialSampler
+from mmpretrain.registry import HOOKS
+from torch import nn
+from torch.utils.data import RandomSampler
+
+from ...utils import ClassCounts, NeedsClassCounts, check_options, count_classes, same_on_all_ranks
+
+# samplers that deliver every image about equally often, as the prior pi_c presumes
+_EVEN_SAMPLERS = (DefaultSampler, InfiniteSampler, RepeatAugSampler, SequentialSampler,
+                  RandomSampler)
+
+
+@HOOKS.register_module()
+@check_options
+class ClassCountsHook(Hook):
+    """Brings the class counts of the training dataset to every component that needs them.
+
+    Before training it counts the labels of the training dataset, wrappers included, checks that
+    data, model and ranks agree, hands the counts to the losses and metrics that work with them, and
+    puts them into the dataset's ``metainfo``, which mmengine stores in every checkpoint. When
+    a checkpoint is loaded for testing, metrics get the counts from there.
+
+    Raises:
+        ValueError: before the first step, for labels out of range, a class without images, another
+            number of classes than the head's, classes that differ between training and
+            evaluation data, or ranks that hold different lists.
+    """
+
+    priority = 'NORMAL'
+
+    def before_train(self, runner: Runner) -> None:
+        dataset = runner.train_dataloader.dataset
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        names = _class_names(dataset)
+        num_classes = getattr(getattr(model, 'head', None), 'num_classes', None)
+        num_classes = num_classes or (len(names) if names else None)
+        if num_classes is None:
+            raise ValueError('the number of classes is unknown: give model.head.num_classes')
+        if names and len(names) != num_classes:
+            raise ValueError(
+                f'model.head.num_classes={num_classes} but the training data has {len(names)} '
+                f'classes; set model.head.num_classes={len(names)}')
+        counts = count_classes(dataset, num_classes)
+        users = [module for module in model.modules()
+                 if isinstance(module, NeedsClassCounts) and module.needs_counts]
+        if users:
+            self._check_every_class(counts, names, users)
+            self._check_sampler(runner, users)
+        self._check_ranks(counts)
+        self._check_evaluation_classes(runner, names)
+
+        meta = getattr(dataset, '_metainfo', None)
+        if isinstance(meta, dict):
+            meta['class_counts'] = counts.to_meta()
+        else:
+            runner.logger.warning(f'{type(dataset).__name__} keeps no metainfo, so checkpoints '
+                                  'will not carry the class counts')
+        device = next(model.parameters()).device
+        for user in users:
+            user.set_class_counts(counts)
+            user.to(device)
+        for metric in _metrics(runner):
+            metric.set_class_counts(counts)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+        if 'class_counts' in meta:
+            counts = ClassCounts.from_meta(meta['class_counts'])
+            for metric in _metrics(runner):
+                metric.set_class_counts(counts)
+
+    @staticmethod
+    def _check_every_class(counts: ClassCounts, names: Any, users: list) -> None:
+        empty = np.flatnonzero(np.array(counts.images) == 0)
+        if empty.size:
+            shown = ', '.join(f'{c} ({names[c]})' if names else str(c) for c in empty[:8])
+            more = f' and {empty.size - 8} more' if empty.size > 8 else ''
+            raise ValueError(
+                f'train_dataloader.dataset has no image of class {shown}{more}, and '
+                f'{type(users[0]).__name__} needs every class; add images, or remove the class '
+                'from the labels and lower model.head.num_classes '
+                f'(now {len(counts.images)})')
+
+    @staticmethod
+    def _check_sampler(runner: Runner, users: list) -> None:
+        sampler = runner.train_dataloader.sampler
+        prior = [type(user).__name__ for user in users if user.counts_field == 'samples']
+        if prior and not isinstance(sampler, _EVEN_SAMPLERS):
+            runner.logger.warning(
+                f'{prior[0]} adjusts for the class prior of the dataset, but the sampler '
+                f'{type(sampler).__name__} may change it; if it rebalances classes, use one of '
+                'the two, or give the loss class_counts=[...] as the sampler delivers them')
+
+    @staticmethod
+    def _check_ranks(counts: ClassCounts) -> None:
+        if not same_on_all_ranks(hashlib.sha256(repr(counts).encode()).digest()):
+            raise ValueError('the ranks hold training sets with different class counts '
+                             f'(here {sum(counts.images)} images); give every rank the same '
+                             'list of images')
+
+    @staticmethod
+    def _check_evaluation_classes(runner: Runner, names: Any) -> None:
+        if names is None or runner.val_loop is None:
+            return
+        others = _class_names(runner.val_dataloader.dataset)
+        if others is None or list(others) == list(names):
+            return
+        missing, extra = sorted(set(names) - set(others)), sorted(set(others) - set(names))
+        raise ValueError(
+            f'train_dataloader.dataset has {len(names)} classes, val_dataloader.dataset has '
+            f'{len(others)}, and they differ (only in training: {missing[:5]}, only in '
+            f'validation: {extra[:5]}): labels would shift; give both the same class folders, or '
+            'the same metainfo=dict(classes=[...])')
+
+
+def _class_names(dataset: Any) -> Any:
+    names = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    return names or None
+
+
+def _metrics(runner: Runner) -> Iterator[NeedsClassCounts]:
+    """Metrics of the loops that are built and that work with class counts."""
+    for loop in (runner._val_loop, runner._test_loop):
+        for metric in getattr(getattr(loop, 'evaluator', None), 'metrics', []):
+            if isinstance(metric, NeedsClassCounts) and not isinstance(metric, nn.Module):
+                yield metric

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import mmengine
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+from ...evaluation import ShotAccuracy
+from ...utils import check_options
+from ...utils.environment import describe_run
+from ...visualization.results import draw_results, results_table
+
+_HISTORY = 'rescom_results/history'
+
+
+@HOOKS.register_module()
+@check_options
+class ResultsHook(Hook):
+    """Shows what came out: at the end of training a table, ``results.json`` and ``results.png``.
+
+    Figures are those of the last epoch. The best figure on the evaluation set stands beside them,
+    labelled so: it is no result, since it was chosen on that set.
+
+    Args:
+        num_points: points of each loss curve that are kept.
+    """
+
+    # after the hooks that log and save
+    priority = 'LOWEST'
+
+    def __init__(self, num_points: int = 500) -> None:
+        self.num_points = num_points
+        self._started = 0.0
+
+    def before_train(self, runner: Runner) -> None:
+        self._started = time.time()
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        if runner._train_loop is None or isinstance(runner._train_loop, dict):
+            return  # runner.val() alone
+        hub = runner.message_hub
+        history = list(hub.runtime_info.get(_HISTORY, []))
+        figures = {name: float(value) for name, value in (metrics or {}).items()
+                   if isinstance(value, (int, float))}
+        history.append(dict(epoch=runner.epoch, iter=runner.iter, **figures))
+        hub.update_info(_HISTORY, history)  # in every checkpoint, so a resume goes on with it
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        results = self._collect(runner)
+        folder = Path(runner.work_dir)
+        mmengine.dump(results, folder / 'results.json', indent=1)
+        draw_results(results, folder / 'results.png')
+        runner.logger.info(f'\n{results_table(results)}\n\n'
+                           f'figures: {folder / "results.json"}\n'
+                           f'picture: {folder / "results.png"}')
+
+    def _collect(self, runner: Runner) -> dict[str, Any]:
+        hub = runner.message_hub
+        history = hub.runtime_info.get(_HISTORY, [])
+        counts = (getattr(runner.train_dataloader.dataset, 'metainfo', None) or {})
+        names = counts.get('classes')
+        shot = next((metric for metric in getattr(
+            getattr(runner.val_loop, 'evaluator', None), 'metrics', [])
+            if isinstance(metric, ShotAccuracy)), None)
+        results = describe_run(runner)
+        results.update(
+            wall_time_s=round(time.time() - self._started, 1),
+            epochs=runner.epoch,
+            iterations=runner.iter,
+            last=_figures(history[-1]) if history else None,
+            best_on_evaluation_set=_best(history),
+            classes=list(names) if names else None,
+            class_counts=counts.get('class_counts'),
+            thresholds=list(shot.thresholds) if shot else None,
+            per_class_accuracy=shot.per_class_accuracy if shot else None,
+            history=history,
+            curves={name[len('train/'):]: _thin(buffer.data[0], self.num_points)
+                    for name, buffer in hub.log_scalars.items()
+                    if name.startswith('train/') and 'loss' in name})
+        return results
+
+
+def _figures(entry: dict) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name not in ('data_time', 'time')}
+
+
+def _best(history: list[dict]) -> dict[str, Any] | None:
+    """The evaluation with the highest accuracy, by shot/all or accuracy/top1."""
+    for key in ('shot/all', 'accuracy/top1'):
+        if history and key in history[0]:
+            best = max(history, key=lambda entry: entry[key])
+            return dict(key=key, value=best[key], epoch=best['epoch'])
+    return None
+
+
+def _thin(values: Any, points: int) -> list[list[float]]:
+    """At most ``points`` pairs of (iteration, mean over a stretch of iterations)."""
+    n = len(values)
+    width = max(1, -(-n // points))
+    return [[min(start + width, n), float(values[start:start + width].mean())]
+            for start in range(0, n, width)]

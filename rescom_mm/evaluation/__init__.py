@@ -1,0 +1,3 @@
+from .metrics import ShotAccuracy
+
+__all__ = ['ShotAccuracy']

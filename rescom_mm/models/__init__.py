@@ -1,0 +1,9 @@
+from .classifiers import SiameseClassifier
+from .losses import SiamBSLoss, SPMLoss
+from .queues import ClassBalancedQueue, FIFOQueue, KeyQueue
+from .utils import SiameseDataPreprocessor
+
+__all__ = [
+    'ClassBalancedQueue', 'FIFOQueue', 'KeyQueue', 'SPMLoss', 'SiamBSLoss', 'SiameseClassifier',
+    'SiameseDataPreprocessor'
+]

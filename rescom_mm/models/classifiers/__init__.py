@@ -1,0 +1,3 @@
+from .siamese_classifier import SiameseClassifier
+
+__all__ = ['SiameseClassifier']

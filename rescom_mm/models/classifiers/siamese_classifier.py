@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.models import ImageClassifier
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
+
+from ...utils import check_options
+from ..queues import KeyQueue
+from .probe import probe_shapes
+
+
+@MODELS.register_module()
+@check_options
+class SiameseClassifier(ImageClassifier):
+    """An image classifier trained on two views of each image (ResCom).
+
+    One pass of backbone and neck over all ``2B`` rows serves two branches: the head classifies the
+    views; the projector's L2-normalised output is contrasted with the batch and with the keys of
+    the queue. The model only stages its keys; ``ClassBalancedQueueHook`` writes them after
+    the optimiser step. At test time it is an ``ImageClassifier``: backbone, neck and head.
+
+    Args:
+        backbone: any mmpretrain backbone.
+        neck: any mmpretrain neck.
+        head: any mmpretrain head with ``pre_logits`` and ``loss``, its loss usually
+            ``SiamBSLoss``.
+        projector: a neck that maps the head's pre-logits ``[N, F]`` to ``[N, D]``; needed with a
+            ``contrastive_loss``.
+        queue: a key queue; ``num_classes`` and ``feat_dim`` default to the head's and the
+            projector's.
+        contrastive_loss: takes ``(z_MD, labels_M, queue)``; None leaves the classification loss
+            alone.
+        cls_views: views that the head learns from, ``'both'`` or ``'first'``.
+        view_reduction: whether the classification loss is the ``'mean'`` over the views or
+            their ``'sum'``.
+        pretrained: as in ``ImageClassifier``.
+        train_cfg: as in ``ImageClassifier``.
+        data_preprocessor: ``SiameseDataPreprocessor`` where no type is given.
+        init_cfg: as in ``ImageClassifier``.
+
+    Examples:
+        >>> import torch
+        >>> from mmpretrain.structures import DataSample
+        >>> from rescom_mm.models import SiameseClassifier
+        >>> model = SiameseClassifier(
+        ...     backbone=dict(type='ResNet', depth=18),
+        ...     neck=dict(type='GlobalAveragePooling'),
+        ...     head=dict(type='LinearClsHead', num_classes=3, in_channels=512,
+        ...               loss=dict(type='SiamBSLoss', class_counts=[9, 4, 2])),
+        ...     projector=dict(type='NonLinearNeck', in_channels=512, hid_channels=512,
+        ...                    out_channels=32, with_avg_pool=False, with_last_bn=False,
+        ...                    norm_cfg=dict(type='BN1d')),
+        ...     queue=dict(type='ClassBalancedQueue', keys_per_class=4),
+        ...     contrastive_loss=dict(type='SPMLoss', num_positives=1, num_negatives=8))
+        >>> samples = [DataSample().set_gt_label(label) for label in (0, 2)]
+        >>> views = torch.rand(4, 3, 64, 64)  # both images' view 1, then both images' view 2
+        >>> sorted(model(views, samples, mode='loss'))
+        ['loss_cls', 'loss_con']
+        >>> len(model(torch.rand(2, 3, 64, 64), mode='predict'))
+        2
+    """
+
+    def __init__(self, backbone: dict, neck: dict | None = None, head: dict | None = None,
+                 projector: dict | None = None, queue: dict | None = None,
+                 contrastive_loss: dict | None = None, cls_views: str = 'both',
+                 view_reduction: str = 'mean', pretrained: str | None = None,
+                 train_cfg: dict | None = None, data_preprocessor: dict | None = None,
+                 init_cfg: dict | list | None = None) -> None:
+        if cls_views not in ('both', 'first'):
+            raise ValueError(f"model.cls_views must be 'both' or 'first', got {cls_views!r}")
+        if view_reduction not in ('mean', 'sum'):
+            raise ValueError(f"model.view_reduction must be 'mean' or 'sum', got "
+                             f'{view_reduction!r}')
+        if head is None:
+            raise ValueError('model.head is not set; a SiameseClassifier needs one, for instance '
+                             "dict(type='LinearClsHead', ...)")
+        if data_preprocessor is None or isinstance(data_preprocessor, dict):
+            data_preprocessor = dict(data_preprocessor or {})
+            data_preprocessor.setdefault('type', 'SiameseDataPreprocessor')
+        super().__init__(backbone, neck, head, pretrained, train_cfg, data_preprocessor, init_cfg)
+        self.cls_views = cls_views
+        self.view_reduction = view_reduction
+        self.projector: nn.Module | None = _build(projector)
+        self.contrastive_loss: nn.Module | None = _build(contrastive_loss)
+        self.queue: KeyQueue | None = None
+        self._build_contrastive_branch(queue)
+
+    def _build_contrastive_branch(self, queue: Any) -> None:
+        """Builds the queue with the widths of head and projector, and checks that all fit."""
+        if self.contrastive_loss is None:
+            for name, part in (('projector', self.projector), ('queue', queue)):
+                if part is not None:
+                    raise ValueError(f'model.{name} is set but model.contrastive_loss is not, so '
+                                     f'it would do nothing; add a loss or remove model.{name}')
+            return
+        if self.projector is None:
+            raise ValueError('model.contrastive_loss needs model.projector, for instance '
+                             "dict(type='NonLinearNeck', ...); configs/rescom/ has examples")
+        feat_dim = probe_shapes(self)
+        num_classes = getattr(self.head, 'num_classes', None)
+        if isinstance(queue, dict):
+            queue = dict(queue)
+            if num_classes is not None:
+                queue.setdefault('num_classes', num_classes)
+            if feat_dim is not None:
+                queue.setdefault('feat_dim', feat_dim)
+        self.queue = _build(queue)
+        if self.queue is not None:
+            if feat_dim is not None and self.queue.feat_dim != feat_dim:
+                raise ValueError(
+                    f'model.queue.feat_dim={self.queue.feat_dim} but the projector gives '
+                    f'{feat_dim} values a row; make them equal, or leave feat_dim out')
+            if num_classes is not None and self.queue.num_classes != num_classes:
+                raise ValueError(
+                    f'model.queue.num_classes={self.queue.num_classes} but '
+                    f'model.head.num_classes={num_classes}; make them equal, or leave the '
+                    "queue's out")
+        if hasattr(self.contrastive_loss, 'check_queue'):
+            self.contrastive_loss.check_queue(self.queue)
+
+    def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
+        """Computes the losses of a two-view batch.
+
+        Args:
+            inputs: ``[2B, 3, H, W]``, all of view 1 first.
+            data_samples: B samples, one label each.
+
+        Returns:
+            ``loss_cls`` (with whatever else the head reports), and ``loss_con``.
+        """
+        B = len(data_samples)
+        if len(inputs) != 2 * B:
+            raise ValueError(
+                f'{len(inputs)} images for {B} samples: training a SiameseClassifier needs two '
+                'views of each; wrap the augmentations of train_dataloader.dataset.pipeline in '
+                "dict(type='MultiView', num_views=2, transforms=[[...]]), and use "
+                'SiameseDataPreprocessor')
+        feats = self.extract_feat(inputs)
+        losses = self._classification_losses(feats, data_samples)
+        if self.contrastive_loss is not None:
+            labels_B = torch.cat([sample.gt_label for sample in data_samples])
+            if len(labels_B) != B:
+                raise ValueError(f'{B} samples carry {len(labels_B)} labels: multi-label data; '
+                                 'rescom_mm needs exactly one class id an image')
+            z_MD = self.project(feats)
+            losses['loss_con'] = self.contrastive_loss(z_MD, labels_B.repeat(2), self.queue)
+            if self.queue is not None and self.training:
+                self.queue.stage(z_MD.unflatten(0, (2, B)), labels_B)
+        return losses
+
+    def _classification_losses(self, feats: Any, samples: list[DataSample]) -> dict[str, Tensor]:
+        if self.cls_views == 'first':
+            losses = self.head.loss(_rows(feats, len(samples)), samples)
+        else:
+            losses = self.head.loss(feats, samples * 2)
+        views = 2 if self.cls_views == 'both' and self.view_reduction == 'sum' else 1
+        # mmengine sums whatever has 'loss' in its name and calls the sum 'loss'
+        return {key.replace('loss', 'loss_cls', 1): value * views if 'loss' in key else value
+                for key, value in losses.items()}
+
+    def project(self, feats: Any) -> Tensor:
+        """L2-normalised float32 projections ``[N, D]`` of the neck's features."""
+        z_ND = self.projector((self.head.pre_logits(feats),))  # type: ignore[misc]
+        if isinstance(z_ND, (tuple, list)):
+            z_ND = z_ND[-1]
+        with torch.autocast(z_ND.device.type, enabled=False):
+            return F.normalize(z_ND.float(), dim=1)
+
+
+def _build(module: Any) -> Any:
+    return MODELS.build(module) if isinstance(module, dict) else module
+
+
+def _rows(feats: Any, n: int) -> Any:
+    """The first n rows of a tensor, or of all tensors in nested sequences."""
+    if isinstance(feats, Tensor):
+        return feats[:n]
+    return type(feats)(_rows(part, n) for part in feats)

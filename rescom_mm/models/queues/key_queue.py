@@ -1,0 +1,179 @@
+"""What all key queues share: storage, staging, and the vectorised write.
+
+Shape suffixes: Q slots, G groups (a FIFO each), N rows to write, B images, V views, D dimension.
+"""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...utils.dist import PAD_LABEL, gather_keys
+
+
+class KeyQueue(nn.Module):
+    """Labelled keys in one or more FIFOs (groups), written without host synchronisation.
+
+    The state is in buffers and travels in checkpoints: ``_keys_QD`` float32; ``_written_Q`` int32,
+    the number of the commit that wrote the slot, -1 for never; ``_ptr_G`` int32, the next slot
+    of each group; ``_commits`` int32. (int32 and not int64: ``SyncBuffersHook`` averages buffers
+    over the ranks in a way that equal int32 survive.)
+
+    Args:
+        capacities: slots of each group.
+        feat_dim: dimension D of a key.
+        init: ``'masked'``: a slot is no key until it was written; ``'random'``: slots start as
+            random unit vectors that count as keys, as in the released code.
+    """
+
+    _MAX_UNCOMMITTED = 8  # forward passes; gradient checkpointing repeats one, a few are harmless
+
+    def __init__(self, capacities: Sequence[int], feat_dim: int, init: str = 'masked') -> None:
+        super().__init__()
+        if init not in ('masked', 'random'):
+            raise ValueError(f"{type(self).__name__}: init must be 'masked' or 'random', "
+                             f'got {init!r}')
+        if feat_dim < 1:
+            raise ValueError(f'{type(self).__name__}: feat_dim must be positive, got {feat_dim}')
+        self.feat_dim = feat_dim
+        self.init = init
+        capacity_G = torch.as_tensor(capacities, dtype=torch.int32)
+        slots = int(capacity_G.sum())
+        keys_QD = torch.zeros(slots, feat_dim)
+        if init == 'random':
+            keys_QD = nn.functional.normalize(torch.randn(slots, feat_dim), dim=1)
+        self.register_buffer('_keys_QD', keys_QD)
+        self.register_buffer('_written_Q', torch.full((slots,), -1, dtype=torch.int32))
+        self.register_buffer('_ptr_G', torch.zeros(len(capacity_G), dtype=torch.int32))
+        self.register_buffer('_commits', torch.zeros((), dtype=torch.int32))
+        self.register_buffer('_capacity_G', capacity_G, persistent=False)
+        self.register_buffer('_start_G', (capacity_G.cumsum(0) - capacity_G).int(),
+                             persistent=False)
+        self._staged: tuple[Tensor, Tensor] | None = None
+        self._uncommitted = 0
+
+    def __len__(self) -> int:
+        """Number of slots Q."""
+        return len(self._written_Q)
+
+    @property
+    def keys(self) -> Tensor:
+        """``[Q, D]`` float32 keys; rows where :attr:`valid` is False are no keys."""
+        return self._keys_QD
+
+    @property
+    def labels(self) -> Tensor:
+        """``[Q]`` int32 labels of the keys, -1 where unknown."""
+        raise NotImplementedError
+
+    @property
+    def valid(self) -> Tensor:
+        """``[Q]`` bool, whether a slot holds a key."""
+        if self.init == 'random':
+            return torch.ones_like(self._written_Q, dtype=torch.bool)
+        return self._written_Q >= 0
+
+    def group_of(self, labels_N: Tensor) -> Tensor:
+        """Group of each row; rows of label -1 may get any group."""
+        raise NotImplementedError
+
+    def stage(self, keys_VBD: Tensor, labels_B: Tensor) -> None:
+        """Remembers this step's keys until :meth:`commit`; a second call replaces the first.
+
+        Args:
+            keys_VBD: keys of each view.
+            labels_B: labels of the images.
+
+        Raises:
+            RuntimeError: if nothing commits what is staged.
+        """
+        self._uncommitted += 1
+        if self._uncommitted > self._MAX_UNCOMMITTED:
+            raise RuntimeError(
+                'keys are staged but never written to the queue, which would stay empty for '
+                "ever; add `default_hooks = dict(queue=dict(type='ClassBalancedQueueHook'))` to "
+                'the config (configs/_base_/default_runtime.py has it), or call queue.commit() '
+                'after each step of your own loop')
+        self._staged = (keys_VBD.detach(), labels_B)
+
+    @torch.no_grad()
+    def commit(self, view: int = 0, rows: int | None = None) -> None:
+        """Writes the staged keys of one view, gathered over the ranks; nothing staged is fine.
+
+        Args:
+            view: which view's keys.
+            rows: the loader's batch size, to which every rank pads; needed with several ranks.
+        """
+        if self._staged is None:
+            return
+        keys_VBD, labels_B = self._staged
+        self._staged, self._uncommitted = None, 0
+        keys_BD = keys_VBD[view].to(self._keys_QD)
+        labels_B = labels_B.to(self._ptr_G)
+        # a key that is not finite is no key: it becomes padding, on the device
+        finite_B = torch.isfinite(keys_BD).all(dim=1)
+        labels_B = labels_B.masked_fill(~finite_B, PAD_LABEL)
+        self.write(*gather_keys(keys_BD, labels_B, rows or len(labels_B)))
+
+    def _columns(self, keys_ND: Tensor, labels_N: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Buffers over the slots and what a write puts into them, row by row."""
+        return [(self._keys_QD, keys_ND), (self._written_Q, self._commits.expand(len(labels_N)))]
+
+    @torch.no_grad()
+    def write(self, keys_ND: Tensor, labels_N: Tensor) -> None:
+        """Writes rows one after another, as each group's FIFO would, in one scatter.
+
+        Rows of label -1 are skipped. Where a group gets more rows than it has slots, later rows
+        replace earlier ones.
+
+        Args:
+            keys_ND: float32 keys.
+            labels_N: int32 labels.
+        """
+        N, groups = len(labels_N), len(self._ptr_G)
+        self._commits += 1
+        if N == 0:
+            return
+        # padding sorts behind everything else, as a group of its own
+        group_N = torch.where(labels_N < 0, groups, self.group_of(labels_N)).long()
+        group_N, order_N = torch.sort(group_N, stable=True)
+        first_N = torch.searchsorted(group_N, group_N)
+        count_N = torch.searchsorted(group_N, group_N, right=True) - first_N
+        rank_N = torch.arange(N, device=group_N.device) - first_N
+        real_N = group_N < groups
+        group_N = group_N.clamp(max=groups - 1)
+        capacity_N = self._capacity_G[group_N]
+        slot_N = self._start_G[group_N] + (self._ptr_G[group_N] + rank_N) % capacity_N
+        # A row that is overwritten within this write takes the content of the last row that goes
+        # to its slot: all writes to a slot are equal, so their order does not matter.
+        last_N = rank_N + (count_N - 1 - rank_N) // capacity_N * capacity_N
+        source_N = order_N[first_N + last_N]
+        # Padding repeats the first sorted row, again an equal write. Where that is padding too,
+        # there is nothing to write and slots get back what they hold.
+        slot_N = torch.where(real_N, slot_N, slot_N[0])
+        source_N = torch.where(real_N, source_N, source_N[0])
+        for buffer, rows_N in self._columns(keys_ND, labels_N):
+            new_N = torch.where(real_N[0], rows_N[source_N], buffer[slot_N])
+            buffer.index_copy_(0, slot_N, new_N)
+        advance_N = torch.where(real_N & (rank_N == 0), count_N, 0).to(self._ptr_G)
+        self._ptr_G.index_add_(0, group_N, advance_N).remainder_(self._capacity_G)
+
+    def reset(self) -> None:
+        """Forgets all keys (those of ``init='random'`` count again, as they now are)."""
+        self._written_Q.fill_(-1)
+        self._ptr_G.zero_()
+        self._commits.zero_()
+
+    def status(self) -> dict[str, float]:
+        """Reads back how full and how fresh the queue is (synchronises with the device).
+
+        Returns:
+            ``fill``: share of slots that were written, and ``age``: the mean number of steps
+            since they were (0 while nothing was written).
+        """
+        written_Q = self._written_Q >= 0
+        age_Q = torch.where(written_Q, self._commits - self._written_Q, 0)
+        filled = int(written_Q.sum())
+        return dict(fill=filled / len(self), age=int(age_Q.sum()) / max(filled, 1))

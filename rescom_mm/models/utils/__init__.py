@@ -1,0 +1,3 @@
+from .siamese_data_preprocessor import SiameseDataPreprocessor
+
+__all__ = ['SiameseDataPreprocessor']

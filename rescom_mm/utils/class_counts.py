@@ -1,0 +1,192 @@
+"""Class counts of a training set: what they are, where they come from, who needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Sequence
+
+import numpy as np
+
+HOOK_LINE = "default_hooks = dict(class_counts=dict(type='ClassCountsHook'))"
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """Counts of a training set by class id.
+
+    Attributes:
+        images: n_c, the distinct training images of class c (shot groups, class weights).
+        samples: images that one epoch of the dataset delivers, wrappers that repeat images
+            included; divided by its sum it is the prior pi_c of Balanced Softmax.
+    """
+
+    images: tuple[int, ...]
+    samples: tuple[int, ...]
+
+    def to_meta(self) -> dict[str, list[int]]:
+        """Plain lists: what goes into the dataset's ``metainfo`` and so into checkpoints."""
+        return dict(images=list(self.images), samples=list(self.samples))
+
+    @classmethod
+    def from_meta(cls, meta: dict[str, list[int]]) -> ClassCounts:
+        return cls(tuple(meta['images']), tuple(meta['samples']))
+
+
+class NeedsClassCounts:
+    """A loss or metric that works with the class counts of the training set.
+
+    ``ClassCountsHook`` calls :meth:`set_class_counts` before training starts, and when a
+    checkpoint is loaded. Counts that the config gives (``class_counts=[...]``) win.
+    """
+
+    #: which field of :class:`ClassCounts` the component works with
+    counts_field = 'images'
+    #: False where the component does without counts under its present options
+    needs_counts = True
+    #: True where a class without a training image makes the component's result undefined
+    needs_every_class = True
+    _given: tuple[int, ...] | None = None
+
+    def _init_class_counts(self, class_counts: Sequence[int] | None) -> None:
+        if class_counts is None:
+            return
+        given = tuple(int(n) for n in class_counts)
+        if min(given, default=0) < 1 and self.needs_every_class:
+            raise ValueError(
+                f'{type(self).__name__}: class_counts must hold a positive number of images for '
+                f'every class, got {_short(given)}')
+        self._given = given
+        self._use_counts(given)
+
+    def set_class_counts(self, counts: ClassCounts) -> None:
+        """Takes the counts found in the training data, unless the config gave its own.
+
+        Raises:
+            ValueError: if counts given in the config contradict those of the data.
+        """
+        found = getattr(counts, self.counts_field)
+        if self._given is None:
+            self._use_counts(found)
+            return
+        name, given = type(self).__name__, self._given
+        if len(given) != len(found):
+            raise ValueError(
+                f'{name}: class_counts in the config has {len(given)} entries, the training data '
+                f'has {len(found)} classes; give one count a class, or delete class_counts to '
+                'have them counted')
+        for label, (mine, theirs) in enumerate(zip(given, found)):
+            if (mine == 0) != (theirs == 0):
+                raise ValueError(
+                    f'{name}: class_counts in the config says {mine} images for class {label}, '
+                    f'the training data has {theirs}; correct the config or the data, or delete '
+                    'class_counts to have them counted')
+
+    def _use_counts(self, counts: tuple[int, ...]) -> None:
+        raise NotImplementedError
+
+    def _missing_counts(self) -> RuntimeError:
+        return RuntimeError(
+            f'{type(self).__name__} needs the class counts of the training set and has none; add '
+            f'`{HOOK_LINE}` to the config (configs/_base_/default_runtime.py has it), or give '
+            'class_counts=[...] to the component')
+
+
+def delivered_items(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What one epoch of a dataset delivers.
+
+    Follows mmengine's and torch's wrappers down to the datasets that hold the labels.
+
+    Returns:
+        Two int64 arrays of one entry per delivered item: an id that is the same for the same
+        image, and the label.
+
+    Raises:
+        ValueError: for multi-label data, or a dataset whose labels can't be read.
+    """
+    if hasattr(dataset, 'full_init'):
+        dataset.full_init()
+    if hasattr(dataset, 'datasets'):  # ConcatDataset of torch and of mmengine
+        ids, labels, start = [], [], 0
+        for part in dataset.datasets:
+            part_ids, part_labels = delivered_items(part)
+            ids.append(part_ids + start)
+            labels.append(part_labels)
+            start += int(part_ids.max(initial=-1)) + 1
+        return np.concatenate(ids), np.concatenate(labels)
+
+    inner = getattr(dataset, 'dataset', None)
+    if inner is not None:
+        if hasattr(dataset, 'repeat_indices'):  # mmengine ClassBalancedDataset
+            order = np.asarray(dataset.repeat_indices)
+        elif hasattr(dataset, 'times'):  # mmengine RepeatDataset
+            order = np.tile(np.arange(len(inner)), dataset.times)
+        elif hasattr(dataset, 'indices'):  # torch Subset, LongTailedDataset
+            order = np.asarray(dataset.indices)
+        elif len(dataset) == len(inner):  # KFoldDataset holds its own subset
+            order = np.arange(len(inner))
+        else:
+            return _leaf(dataset)
+        ids, labels = delivered_items(inner)
+        return ids[order], labels[order]
+    return _leaf(dataset)
+
+
+def _leaf(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
+    name = type(dataset).__name__
+    try:
+        if hasattr(dataset, 'get_gt_labels'):
+            labels = np.asarray(dataset.get_gt_labels())
+        elif hasattr(dataset, 'get_data_info'):
+            labels = np.asarray([dataset.get_data_info(i)['gt_label']
+                                 for i in range(len(dataset))])
+        elif hasattr(dataset, 'targets'):  # torchvision
+            labels = np.asarray(dataset.targets)
+        else:
+            raise ValueError(
+                f'the labels of {name} cannot be read: give it a method get_gt_labels() that '
+                'returns one class id an image, or write class_counts=[...] for each loss')
+    except ValueError as error:
+        if 'inhomogeneous' not in str(error):
+            raise
+        labels = np.empty((len(dataset), 0))
+    except KeyError as error:
+        raise ValueError(f'{name} has images without the label {error}; training with class '
+                         'counts needs one class id an image') from error
+    if labels.ndim != 1 or labels.dtype.kind not in 'iu':
+        raise ValueError(
+            f'{name} is multi-label data (an image has several labels, or scores); rescom_mm '
+            'needs exactly one class id an image: use a single-label dataset')
+    return np.arange(len(labels)), labels.astype(np.int64)
+
+
+def count_classes(dataset: Any, num_classes: int) -> ClassCounts:
+    """Counts of a training dataset, wrappers included; see :class:`ClassCounts`.
+
+    Raises:
+        ValueError: for a label outside 0 ... num_classes - 1, and as :func:`delivered_items`.
+    """
+    ids, labels = delivered_items(dataset)
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if wrong.size:
+        first = int(wrong[0])
+        raise ValueError(
+            f'train_dataloader.dataset: item {first}{_where(dataset, first)} has label '
+            f'{labels[first]}, outside 0 ... {num_classes - 1} ({wrong.size} such items); correct '
+            f'the labels, or model.head.num_classes (now {num_classes})')
+    _, firsts = np.unique(ids, return_index=True)
+    images = np.bincount(labels[firsts], minlength=num_classes)
+    samples = np.bincount(labels, minlength=num_classes)
+    return ClassCounts(tuple(images.tolist()), tuple(samples.tolist()))
+
+
+def _where(dataset: Any, index: int) -> str:
+    try:
+        path = dataset.get_data_info(index).get('img_path')
+    except Exception:  # only decoration of another error
+        return ''
+    return f' ({path})' if path else ''
+
+
+def _short(values: Sequence[int], most: int = 12) -> str:
+    shown = ', '.join(str(value) for value in values[:most])
+    return f'[{shown}{", ..." if len(values) > most else ""}]'

@@ -1,0 +1,37 @@
+"""Packaging of rescom_mm. Exact tested versions stand in requirements/tested*.txt."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+version: dict = {}
+exec((HERE / 'rescom_mm' / 'version.py').read_text(), version)
+
+setup(
+    name='rescom_mm',
+    version=version['__version__'],
+    description='ResCom for long-tailed images, as OpenMMLab registry modules',
+    long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['rescom_mm', 'rescom_mm.*']),
+    package_data={'rescom_mm': ['py.typed']},
+    python_requires='>=3.10',
+    install_requires=[
+        'torch>=2.4,<2.14',
+        'torchvision>=0.19,<0.29',
+        'numpy',
+        'matplotlib<3.11',  # newer ones break mmpretrain's browse_dataset.py
+        'scikit-learn',
+        'scipy',
+    ],
+    extras_require={
+        # the maintained stack; never together with the other one
+        'onedl': ['onedl-mmengine>=0.10.12', 'onedl-mmcv>=2.3.6', 'onedl-mmpretrain>=1.3.6'],
+        # the original stack; its mmengine needs pkg_resources
+        'openmmlab': ['mmengine>=0.10.7', 'mmcv-lite>=2.2.0', 'mmpretrain>=1.2.0',
+                      'setuptools<82'],
+        'tests': ['pytest', 'hypothesis', 'ruff', 'mypy'],
+    },
+)
