@@ -1,0 +1,8 @@
+"""Digits-LT with two views a sample."""
+
+_base_ = './digits_lt.py'
+
+train_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='MultiView', num_views=2, transforms=[_base_.augmentation]),
+    dict(type='PackInputs'),
+]))

@@ -1,0 +1,81 @@
+"""Tests a checkpoint: what ``tools/test.py`` runs."""
+
+from __future__ import annotations
+
+import argparse
+from copy import deepcopy
+from pathlib import Path
+from typing import Sequence
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import DumpResults
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from .cli import add_common_options, init_cpu_processes, load_config, set_loader_defaults
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Options of ``tools/test.py``."""
+    parser = argparse.ArgumentParser(description='Test a checkpoint.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', help='file for the predictions or metrics')
+    parser.add_argument('--out-item', choices=['metrics', 'pred'],
+                        help='what goes into --out (default: pred)')
+    parser.add_argument('--show-dir', help='folder for pictures of the predictions')
+    parser.add_argument('--show', action='store_true', help='show predictions in a window')
+    parser.add_argument('--interval', type=int, default=1, help='draw every n-th image')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds a window stays')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation: the '
+                        "config's tta_model and tta_pipeline, or averaging over a flip")
+    add_common_options(parser)
+    args = parser.parse_args(argv)
+    if args.out is None and args.out_item is not None:
+        parser.error('--out-item needs --out FILE')
+    if not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
+        parser.error(f'checkpoint {args.checkpoint} does not exist')
+    return args
+
+
+def build_config(args: argparse.Namespace) -> Config:
+    """The config that the options make of the file."""
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    if args.show or args.show_dir is not None:
+        cfg.default_hooks.visualization = dict(
+            type='VisualizationHook', enable=True, show=args.show, wait_time=args.wait_time,
+            out_dir=args.show_dir, interval=args.interval)
+    if args.tta:
+        _use_tta(cfg)
+    set_loader_defaults(cfg, ['test_dataloader'], args)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+def _use_tta(cfg: Config) -> None:
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    if 'tta_pipeline' not in cfg:
+        flips = [dict(type='RandomFlip', prob=prob) for prob in (1.0, 0.0)]
+        cfg.tta_pipeline = deepcopy(pipeline[:-1]) + [
+            dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])]
+    tta_model = cfg.get('tta_model', dict(type='mmpretrain.AverageClsScoreTTA'))
+    cfg.model = ConfigDict(**tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of ``tools/test.py``."""
+    args = parse_args(argv)
+    cfg = build_config(args)
+    init_cpu_processes(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if args.out and args.out_item != 'metrics':
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    metrics = runner.test()
+    if args.out and args.out_item == 'metrics':
+        mmengine.dump(metrics, args.out)
