@@ -84,21 +84,24 @@ def _cure_torchvision_nms() -> None:
                           'version that matches your torch') from error
 
 
-def _cure_checkpoint_loading() -> None:
-    """torch >= 2.6 loads weights only: what mmengine itself stores is declared safe to load."""
+def checkpoint_globals() -> list[Any]:
+    """What mmengine's checkpoints hold beside tensors, for torch's weights-only loading."""
     import numpy as np
-    import torch
     from mmengine.logging import HistoryBuffer
-
-    if not hasattr(torch.serialization, 'add_safe_globals'):  # pragma: no cover
-        return
     core = importlib.import_module('numpy._core' if hasattr(np, '_core') else 'numpy.core')
-    torch.serialization.add_safe_globals([
+    return [
         HistoryBuffer, core.multiarray._reconstruct, core.multiarray.scalar, np.ndarray,
         np.dtype, *(type(np.dtype(kind)) for kind in ('f8', 'f4', 'i8', 'i4', 'u4', 'b1')),
-        # HistoryBuffer pickles its bound statistics methods, which come back through getattr
+        # HistoryBuffer pickles its statistics methods, which come back through getattr
         getattr,
-    ])
+    ]
+
+
+def _cure_checkpoint_loading() -> None:
+    """torch >= 2.6 loads weights only, and the original mmengine can't load its own files."""
+    import torch
+    if _version('onedl-mmengine') is None:  # the maintained one does this itself
+        torch.serialization.add_safe_globals(checkpoint_globals())
 
 
 def _cure_adjust_hue() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as torch_dist
@@ -60,6 +61,36 @@ def set_loader_defaults(cfg: Config, names: list[str], args: argparse.Namespace)
                               not getattr(args, 'no_persistent_workers', False))
             if getattr(args, 'no_persistent_workers', False):
                 loader.persistent_workers = False
+
+
+def check_data_paths(cfg: Config, names: list[str]) -> None:
+    """Looks for the folders and lists of the data before anything is built.
+
+    Raises:
+        SystemExit: in one line that names the config key, if one does not exist.
+    """
+    for name in names:
+        if cfg.get(name) is not None:
+            _check_paths(cfg[name].get('dataset'), f'{name}.dataset')
+
+
+def _check_paths(dataset: Any, key: str) -> None:
+    if isinstance(dataset, (list, tuple)):
+        for i, part in enumerate(dataset):
+            _check_paths(part, f'{key}[{i}]')
+    if not isinstance(dataset, dict):
+        return
+    for inner in ('dataset', 'datasets'):
+        _check_paths(dataset.get(inner), f'{key}.{inner}')
+    root = dataset.get('data_root') or ''
+    prefix = dataset.get('data_prefix') or ''
+    if isinstance(prefix, dict):
+        prefix = prefix.get('img_path') or ''
+    for option, path in (('data_root', root), ('data_prefix', os.path.join(root, prefix)),
+                         ('ann_file', os.path.join(root, dataset.get('ann_file') or ''))):
+        if path and '://' not in path and not Path(path).expanduser().exists():
+            raise SystemExit(f'{key}.{option}: {path} does not exist; set {key}.{option} to where '
+                             'your data is (in the config, or with --cfg-options)')
 
 
 def init_cpu_processes(cfg: Config) -> None:

@@ -13,7 +13,8 @@ from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .cli import add_common_options, init_cpu_processes, load_config, set_loader_defaults
+from .cli import (add_common_options, check_data_paths, init_cpu_processes, load_config,
+                  set_loader_defaults)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -54,6 +55,7 @@ def build_config(args: argparse.Namespace) -> Config:
     set_loader_defaults(cfg, ['test_dataloader'], args)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    check_data_paths(cfg, ['test_dataloader'])
     return cfg
 
 

@@ -9,7 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .cli import add_common_options, init_cpu_processes, load_config, set_loader_defaults
+from .cli import (add_common_options, check_data_paths, init_cpu_processes, load_config,
+                  set_loader_defaults)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -47,6 +48,7 @@ def build_config(args: argparse.Namespace) -> Config:
     set_loader_defaults(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'], args)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    check_data_paths(cfg, ['train_dataloader', 'val_dataloader'])
     return cfg
 
 

@@ -91,28 +91,26 @@ class NeedsClassCounts:
             'class_counts=[...] to the component')
 
 
-def delivered_items(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
+def delivered_items(dataset: Any, ids_by_image: dict[Any, int] | None = None
+                    ) -> tuple[np.ndarray, np.ndarray]:
     """What one epoch of a dataset delivers.
 
-    Follows mmengine's and torch's wrappers down to the datasets that hold the labels.
+    Follows mmengine's and torch's wrappers down to the datasets that hold the labels. An image is
+    known by its path, where a dataset gives one, else by its place in the dataset.
 
     Returns:
         Two int64 arrays of one entry per delivered item: an id that is the same for the same
-        image, and the label.
+        image, and the label. (``ids_by_image`` is for the recursion alone.)
 
     Raises:
         ValueError: for multi-label data, or a dataset whose labels can't be read.
     """
+    ids_by_image = {} if ids_by_image is None else ids_by_image
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
     if hasattr(dataset, 'datasets'):  # ConcatDataset of torch and of mmengine
-        ids, labels, start = [], [], 0
-        for part in dataset.datasets:
-            part_ids, part_labels = delivered_items(part)
-            ids.append(part_ids + start)
-            labels.append(part_labels)
-            start += int(part_ids.max(initial=-1)) + 1
-        return np.concatenate(ids), np.concatenate(labels)
+        parts = [delivered_items(part, ids_by_image) for part in dataset.datasets]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     inner = getattr(dataset, 'dataset', None)
     if inner is not None:
@@ -125,20 +123,22 @@ def delivered_items(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
         elif len(dataset) == len(inner):  # KFoldDataset holds its own subset
             order = np.arange(len(inner))
         else:
-            return _leaf(dataset)
-        ids, labels = delivered_items(inner)
+            return _leaf(dataset, ids_by_image)
+        ids, labels = delivered_items(inner, ids_by_image)
         return ids[order], labels[order]
-    return _leaf(dataset)
+    return _leaf(dataset, ids_by_image)
 
 
-def _leaf(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
-    name = type(dataset).__name__
+def _leaf(dataset: Any, ids_by_image: dict[Any, int]) -> tuple[np.ndarray, np.ndarray]:
+    name, paths = type(dataset).__name__, []
     try:
-        if hasattr(dataset, 'get_gt_labels'):
+        if hasattr(dataset, 'get_data_info'):
+            found = [(item['gt_label'], item.get('img_path'))
+                     for item in map(dataset.get_data_info, range(len(dataset)))]
+            labels = np.asarray([label for label, _ in found])
+            paths = [path for _, path in found]
+        elif hasattr(dataset, 'get_gt_labels'):
             labels = np.asarray(dataset.get_gt_labels())
-        elif hasattr(dataset, 'get_data_info'):
-            labels = np.asarray([dataset.get_data_info(i)['gt_label']
-                                 for i in range(len(dataset))])
         elif hasattr(dataset, 'targets'):  # torchvision
             labels = np.asarray(dataset.targets)
         else:
@@ -156,7 +156,9 @@ def _leaf(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f'{name} is multi-label data (an image has several labels, or scores); rescom_mm '
             'needs exactly one class id an image: use a single-label dataset')
-    return np.arange(len(labels)), labels.astype(np.int64)
+    ids = [ids_by_image.setdefault(path or (id(dataset), i), len(ids_by_image))
+           for i, path in enumerate(paths or [None] * len(labels))]
+    return np.array(ids, dtype=np.int64), labels.astype(np.int64)
 
 
 def count_classes(dataset: Any, num_classes: int) -> ClassCounts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.distributed as torch_dist
-from mmengine.dist import get_world_size
+from mmengine.dist import get_comm_device, get_world_size
 from torch import Tensor
 
 PAD_LABEL = -1
@@ -43,9 +43,7 @@ def same_on_all_ranks(fingerprint: bytes) -> bool:
     world = get_world_size()
     if world == 1:
         return True
-    backend = torch_dist.get_backend()
-    device = 'cuda' if backend == 'nccl' else 'cpu'
-    mine = torch.tensor(list(fingerprint), dtype=torch.int32, device=device)
+    mine = torch.tensor(list(fingerprint), dtype=torch.int32, device=get_comm_device())
     everyone = mine.new_empty((world, len(fingerprint)))
     torch_dist.all_gather_into_tensor(everyone, mine[None])
     return bool((everyone == mine).all())

@@ -75,6 +75,7 @@ def _draw_classes(axes: Any, results: dict[str, Any]) -> None:
                   ha='center', va='center', transform=axes.transAxes)
         return
     axes.set_xscale('log')
+    axes.xaxis.set_major_formatter('{x:g}')
     for name, members in shot_groups(images, results['thresholds']).items():
         members = [c for c in members if c < len(accuracy) and accuracy[c] is not None]
         if not members:
@@ -82,7 +83,8 @@ def _draw_classes(axes: Any, results: dict[str, Any]) -> None:
         mean = float(np.mean([accuracy[c] for c in members]))
         axes.scatter([images[c] for c in members], [accuracy[c] for c in members],
                      s=18 if len(images) > 200 else 42, alpha=0.75, color=_COLOURS[name],
-                     label=f'{name}: {len(members)} classes, mean {mean:.1f} %')
+                     label=f'{name}: {len(members)} class{"es" * (len(members) > 1)}, '
+                           f'mean {mean:.1f} %')
     if len(images) <= 20:
         names = results['classes'] or [str(c) for c in range(len(images))]
         for c, value in enumerate(accuracy):
@@ -100,12 +102,9 @@ def _draw_curves(axes: Any, results: dict[str, Any]) -> None:
     axes.set(title='Training', xlabel='epoch', ylabel='loss')
     names = dict(loss='total', loss_cls='classification', loss_con='contrastive (weighted)')
     for name, points in results['curves'].items():
-        if name == 'loss' and len(results['curves']) == 1 or name != 'loss':
-            label = names.get(name, name)
-        else:
-            label = names['loss']
-        x, y = np.array(points).T if points else (np.array([]), np.array([]))
-        axes.plot(x / per_epoch, y, linewidth=1.2, label=label)
+        if points:
+            x, y = np.array(points).T
+            axes.plot(x / per_epoch, y, linewidth=1.2, label=names.get(name, name))
     handles, labels = axes.get_legend_handles_labels()
     history = results['history']
     key = next((k for k in ('shot/all', 'accuracy/top1') if history and k in history[0]), None)
@@ -115,5 +114,5 @@ def _draw_curves(axes: Any, results: dict[str, Any]) -> None:
                   color='0.35', linestyle='--', linewidth=1.2)
         twin.set(ylabel=f'{key} on the evaluation set (%), dashed', ylim=(0, 103))
     if handles:
-        axes.legend(handles, labels, loc='upper center', fontsize=8)
+        axes.legend(handles, labels, loc='center right', fontsize=8)
     axes.grid(color='0.94')

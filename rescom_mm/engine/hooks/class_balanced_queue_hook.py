@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.dist import get_world_size
+import torch
+from mmengine.dist import all_reduce, get_comm_device, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -37,15 +38,29 @@ class ClassBalancedQueueHook(Hook):
         self._rows: int | None = None
 
     def before_train(self, runner: Runner) -> None:
-        if _queue(runner) is None or get_world_size() == 1:
+        queue = _queue(runner)
+        if queue is None:
             return
+        if not runner._resume:
+            # what load_from brings along are keys of another run: of another state of the
+            # encoder, and maybe of other classes
+            queue.reset()
+        if get_world_size() > 1:
+            self._rows = self._largest_batch(runner)
+
+    @staticmethod
+    def _largest_batch(runner: Runner) -> int:
+        """The most images a step on any rank, to which all ranks pad."""
         loader = runner.train_dataloader
-        self._rows = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
-        if self._rows is None:
+        rows = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
+        if rows is None:
             raise ValueError(
                 f'train_dataloader.batch_sampler {type(loader.batch_sampler).__name__} has no '
                 'batch_size; ClassBalancedQueueHook needs the largest number of images a step on '
                 'one rank: give the sampler that attribute')
+        rows_tensor = torch.tensor(rows, device=get_comm_device())
+        all_reduce(rows_tensor, op='max')
+        return int(rows_tensor)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: dict | None = None) -> None:
@@ -58,16 +73,6 @@ class ClassBalancedQueueHook(Hook):
         if queue is not None:
             for name, value in queue.status().items():
                 runner.message_hub.update_scalar(f'train/queue_{name}', value)
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        queue = _queue(runner)
-        if queue is None or runner._resume:
-            return
-        # what another run enqueued is of another encoder state, and maybe of other classes
-        weights = checkpoint.get('state_dict', checkpoint)
-        for key in [key for key in weights if key.startswith('queue.')]:
-            del weights[key]
-        weights.update({f'queue.{key}': value for key, value in queue.state_dict().items()})
 
 
 def _queue(runner: Runner) -> KeyQueue | None:

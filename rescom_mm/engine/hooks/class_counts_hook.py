@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmpretrain.datasets import RepeatAugSampler, SequentialSampler
 from mmpretrain.registry import HOOKS
-from torch import nn
 from torch.utils.data import RandomSampler
 
 from ...utils import ClassCounts, NeedsClassCounts, check_options, count_classes, same_on_all_ranks
@@ -36,9 +35,34 @@ class ClassCountsHook(Hook):
             evaluation data, or ranks that hold different lists.
     """
 
-    priority = 'NORMAL'
+    # before EMAHook copies the model, and in before_run, before a checkpoint is resumed: mmengine
+    # compares its metainfo with the dataset's
+    priority = 'HIGH'
 
-    def before_train(self, runner: Runner) -> None:
+    def __init__(self) -> None:
+        self._counts: ClassCounts | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        if isinstance(runner._train_loop, BaseLoop):  # else it is a test, or a validation alone
+            self._counts = self._count(runner)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+        if 'class_counts' in meta and not isinstance(runner._train_loop, BaseLoop):
+            self._counts = ClassCounts.from_meta(meta['class_counts'])
+
+    def before_val(self, runner: Runner) -> None:
+        self._give_to_metrics(runner.val_loop)
+
+    def before_test(self, runner: Runner) -> None:
+        self._give_to_metrics(runner.test_loop)
+
+    def _give_to_metrics(self, loop: Any) -> None:
+        for metric in loop.evaluator.metrics:
+            if self._counts is not None and isinstance(metric, NeedsClassCounts):
+                metric.set_class_counts(self._counts)
+
+    def _count(self, runner: Runner) -> ClassCounts:
         dataset = runner.train_dataloader.dataset
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         names = _class_names(dataset)
@@ -59,25 +83,13 @@ class ClassCountsHook(Hook):
         self._check_ranks(counts)
         self._check_evaluation_classes(runner, names)
 
-        meta = getattr(dataset, '_metainfo', None)
-        if isinstance(meta, dict):
-            meta['class_counts'] = counts.to_meta()
-        else:
-            runner.logger.warning(f'{type(dataset).__name__} keeps no metainfo, so checkpoints '
-                                  'will not carry the class counts')
-        device = next(model.parameters()).device
+        if isinstance(getattr(dataset, '_metainfo', None), dict):
+            dataset._metainfo['class_counts'] = counts.to_meta()
+        else:  # torch's own wrappers
+            dataset.metainfo = dict(classes=names, class_counts=counts.to_meta())
         for user in users:
             user.set_class_counts(counts)
-            user.to(device)
-        for metric in _metrics(runner):
-            metric.set_class_counts(counts)
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-        if 'class_counts' in meta:
-            counts = ClassCounts.from_meta(meta['class_counts'])
-            for metric in _metrics(runner):
-                metric.set_class_counts(counts)
+        return counts
 
     @staticmethod
     def _check_every_class(counts: ClassCounts, names: Any, users: list) -> None:
@@ -110,7 +122,7 @@ class ClassCountsHook(Hook):
 
     @staticmethod
     def _check_evaluation_classes(runner: Runner, names: Any) -> None:
-        if names is None or runner.val_loop is None:
+        if names is None or not isinstance(runner._val_loop, BaseLoop):
             return
         others = _class_names(runner.val_dataloader.dataset)
         if others is None or list(others) == list(names):
@@ -126,11 +138,3 @@ class ClassCountsHook(Hook):
 def _class_names(dataset: Any) -> Any:
     names = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     return names or None
-
-
-def _metrics(runner: Runner) -> Iterator[NeedsClassCounts]:
-    """Metrics of the loops that are built and that work with class counts."""
-    for loop in (runner._val_loop, runner._test_loop):
-        for metric in getattr(getattr(loop, 'evaluator', None), 'metrics', []):
-            if isinstance(metric, NeedsClassCounts) and not isinstance(metric, nn.Module):
-                yield metric

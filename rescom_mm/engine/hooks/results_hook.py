@@ -7,7 +7,7 @@ from typing import Any
 import mmengine
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from ...evaluation import ShotAccuracy
@@ -41,7 +41,7 @@ class ResultsHook(Hook):
         self._started = time.time()
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        if runner._train_loop is None or isinstance(runner._train_loop, dict):
+        if not isinstance(runner._train_loop, BaseLoop):
             return  # runner.val() alone
         hub = runner.message_hub
         history = list(hub.runtime_info.get(_HISTORY, []))
@@ -50,8 +50,16 @@ class ResultsHook(Hook):
         history.append(dict(epoch=runner.epoch, iter=runner.iter, **figures))
         hub.update_info(_HISTORY, history)  # in every checkpoint, so a resume goes on with it
 
-    @master_only
     def after_train(self, runner: Runner) -> None:
+        history = runner.message_hub.runtime_info.get(_HISTORY, [])
+        if isinstance(runner.val_loop, BaseLoop) and (
+                not history or history[-1]['iter'] != runner.iter):
+            # a resumed run may have saved its last epoch, but not evaluated it
+            runner.val_loop.run()
+        self._write(runner)
+
+    @master_only
+    def _write(self, runner: Runner) -> None:
         results = self._collect(runner)
         folder = Path(runner.work_dir)
         mmengine.dump(results, folder / 'results.json', indent=1)
@@ -63,8 +71,8 @@ class ResultsHook(Hook):
     def _collect(self, runner: Runner) -> dict[str, Any]:
         hub = runner.message_hub
         history = hub.runtime_info.get(_HISTORY, [])
-        counts = (getattr(runner.train_dataloader.dataset, 'metainfo', None) or {})
-        names = counts.get('classes')
+        meta = getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}
+        names = meta.get('classes')
         shot = next((metric for metric in getattr(
             getattr(runner.val_loop, 'evaluator', None), 'metrics', [])
             if isinstance(metric, ShotAccuracy)), None)
@@ -76,7 +84,7 @@ class ResultsHook(Hook):
             last=_figures(history[-1]) if history else None,
             best_on_evaluation_set=_best(history),
             classes=list(names) if names else None,
-            class_counts=counts.get('class_counts'),
+            class_counts=meta.get('class_counts'),
             thresholds=list(shot.thresholds) if shot else None,
             per_class_accuracy=shot.per_class_accuracy if shot else None,
             history=history,

@@ -24,22 +24,28 @@ def probe_shapes(model: Any) -> int | None:
         ValueError: if the head's pre-logits are no ``[N, F]`` tensor, or the projector can't take
             them, or its output is no ``[N, D]`` tensor.
     """
-    image = torch.zeros(1, _in_channels(model.backbone), *_image_size(model.backbone))
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        with torch.no_grad():
-            try:
-                feats = model.extract_feat(image)
-            except (RuntimeError, NotImplementedError, ValueError, AssertionError) as error:
-                print_log(f'the widths of {type(model.backbone).__name__} could not be read off a '
-                          f'blank {tuple(image.shape)} image ({error}); give model.queue.feat_dim',
-                          logger='current')
-                return None
-            return _project(model, feats)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            feats = _features(model)
+            return None if feats is None else _project(model, feats)
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def _features(model: Any) -> Any:
+    """Features of a blank image of the smallest size that the backbone takes."""
+    reason: Exception | None = None
+    for size in _image_sizes(model.backbone):
+        try:
+            return model.extract_feat(torch.zeros(1, _in_channels(model.backbone), *size))
+        except (RuntimeError, NotImplementedError, ValueError, AssertionError) as error:
+            reason = error
+    print_log(f'the widths of {type(model.backbone).__name__} could not be read off a blank image '
+              f'({reason}); model.queue.feat_dim must be given', logger='current')
+    return None
 
 
 def _project(model: Any, feats: Any) -> int:
@@ -68,9 +74,11 @@ def _project(model: Any, feats: Any) -> int:
     return z_ND.shape[1]
 
 
-def _image_size(backbone: nn.Module) -> tuple[int, int]:
-    size = getattr(backbone, 'img_size', 64)  # transformers with fixed positions have one
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+def _image_sizes(backbone: nn.Module) -> list[tuple[int, int]]:
+    size = getattr(backbone, 'img_size', None)  # transformers with fixed positions have one
+    if size is None:
+        return [(64, 64), (224, 224), (299, 299)]
+    return [(size, size) if isinstance(size, int) else (size[0], size[1])]
 
 
 def _in_channels(backbone: nn.Module) -> int:

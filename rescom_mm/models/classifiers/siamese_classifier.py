@@ -169,7 +169,7 @@ class SiameseClassifier(ImageClassifier):
         if isinstance(z_ND, (tuple, list)):
             z_ND = z_ND[-1]
         with torch.autocast(z_ND.device.type, enabled=False):
-            return F.normalize(z_ND.float(), dim=1)
+            return F.normalize(z_ND.float(), dim=1, eps=1e-6)
 
 
 def _build(module: Any) -> Any:

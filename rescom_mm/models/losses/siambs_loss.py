@@ -34,13 +34,13 @@ class SiamBSLoss(NeedsClassCounts, nn.Module):
                  class_counts: Sequence[int] | None = None) -> None:
         super().__init__()
         self.loss_weight = loss_weight
-        self.log_prior_C: Tensor | None
-        self.register_buffer('log_prior_C', None, persistent=False)
+        # no buffer: what appears after construction would break EMA's pairing of buffers
+        self._log_prior_C: Tensor | None = None
         self._init_class_counts(class_counts)
 
     def _use_counts(self, counts: tuple[int, ...]) -> None:
         n_C = torch.tensor(counts, dtype=torch.float64)
-        self.log_prior_C = (n_C / n_C.sum()).log().float()
+        self._log_prior_C = (n_C / n_C.sum()).log().float()
 
     def forward(self, cls_score: Tensor, label: Tensor, weight: Tensor | None = None,
                 avg_factor: int | None = None, reduction_override: str | None = None) -> Tensor:
@@ -56,15 +56,18 @@ class SiamBSLoss(NeedsClassCounts, nn.Module):
         Returns:
             A scalar, or ``[N]`` with ``reduction_override='none'``.
         """
-        if self.log_prior_C is None:
+        if self._log_prior_C is None:
             raise self._missing_counts()
-        if cls_score.size(1) != len(self.log_prior_C):
+        if cls_score.size(1) != len(self._log_prior_C):
             raise ValueError(f'SiamBSLoss: {cls_score.size(1)} logits a row but class counts of '
-                             f'{len(self.log_prior_C)} classes; set model.head.num_classes to '
+                             f'{len(self._log_prior_C)} classes; set model.head.num_classes to '
                              'the number of classes')
+        if self._log_prior_C.device != cls_score.device:
+            self._log_prior_C = self._log_prior_C.to(cls_score.device)
         with torch.autocast(cls_score.device.type, enabled=False):
-            adjusted_NC = cls_score.float() + self.log_prior_C
-            loss_N = F.cross_entropy(adjusted_NC, label, reduction='none')
+            adjusted_NC = cls_score.float() + self._log_prior_C
+            target = label if label.ndim == 1 else label.float()
+            loss_N = F.cross_entropy(adjusted_NC, target, reduction='none')
         if weight is not None:
             loss_N = loss_N * weight
         reduction = reduction_override or 'mean'

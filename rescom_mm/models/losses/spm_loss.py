@@ -93,12 +93,12 @@ class SPMLoss(NeedsClassCounts, nn.Module):
         self.in_batch_pairs = in_batch_pairs
         self.anchors = anchors
         self.needs_counts = beta > 0
-        self.weight_C: Tensor | None
-        self.register_buffer('weight_C', None, persistent=False)
+        # no buffer: what appears after construction would break EMA's pairing of buffers
+        self._weight_C: Tensor | None = None
         self._init_class_counts(class_counts)
 
     def _use_counts(self, counts: tuple[int, ...]) -> None:
-        self.weight_C = effective_number_weights(counts, self.beta).float()
+        self._weight_C = effective_number_weights(counts, self.beta).float()
 
     def check_queue(self, queue: KeyQueue | None) -> None:
         """Raises a ``ValueError`` where the queue can't serve this loss's mining."""
@@ -137,8 +137,11 @@ class SPMLoss(NeedsClassCounts, nn.Module):
         Returns:
             A float32 scalar, times ``loss_weight``.
         """
-        if self.needs_counts and self.weight_C is None:
-            raise self._missing_counts()
+        if self.needs_counts:
+            if self._weight_C is None:
+                raise self._missing_counts()
+            if self._weight_C.device != z_MD.device:
+                self._weight_C = self._weight_C.to(z_MD.device)
         with torch.autocast(z_MD.device.type, enabled=False):
             z_MD = z_MD.float()
             anchors = len(z_MD) if self.anchors == 'both' else len(z_MD) // 2
@@ -155,7 +158,7 @@ class SPMLoss(NeedsClassCounts, nn.Module):
             loss_A = _supcon(torch.cat(similarities, 1) / self.temperature,
                              torch.cat(positives, 1))
             if self.needs_counts:
-                loss_A = loss_A * self.weight_C[labels_A]  # type: ignore[index]
+                loss_A = loss_A * self._weight_C[labels_A]  # type: ignore[index]
             return self.loss_weight * loss_A.mean()
 
     @staticmethod

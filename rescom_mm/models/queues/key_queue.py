@@ -41,10 +41,7 @@ class KeyQueue(nn.Module):
         self.init = init
         capacity_G = torch.as_tensor(capacities, dtype=torch.int32)
         slots = int(capacity_G.sum())
-        keys_QD = torch.zeros(slots, feat_dim)
-        if init == 'random':
-            keys_QD = nn.functional.normalize(torch.randn(slots, feat_dim), dim=1)
-        self.register_buffer('_keys_QD', keys_QD)
+        self.register_buffer('_keys_QD', torch.zeros(slots, feat_dim))
         self.register_buffer('_written_Q', torch.full((slots,), -1, dtype=torch.int32))
         self.register_buffer('_ptr_G', torch.zeros(len(capacity_G), dtype=torch.int32))
         self.register_buffer('_commits', torch.zeros((), dtype=torch.int32))
@@ -53,6 +50,7 @@ class KeyQueue(nn.Module):
                              persistent=False)
         self._staged: tuple[Tensor, Tensor] | None = None
         self._uncommitted = 0
+        self.reset()
 
     def __len__(self) -> int:
         """Number of slots Q."""
@@ -161,7 +159,12 @@ class KeyQueue(nn.Module):
         self._ptr_G.index_add_(0, group_N, advance_N).remainder_(self._capacity_G)
 
     def reset(self) -> None:
-        """Forgets all keys (those of ``init='random'`` count again, as they now are)."""
+        """Back to the initial state: no keys, or the random ones of ``init='random'``."""
+        if self.init == 'random':
+            # a generator of its own: the same keys on every rank, whatever their seeds
+            generator = torch.Generator().manual_seed(0)
+            keys_QD = torch.randn(self._keys_QD.shape, generator=generator)
+            self._keys_QD.copy_(nn.functional.normalize(keys_QD, dim=1))
         self._written_Q.fill_(-1)
         self._ptr_G.zero_()
         self._commits.zero_()

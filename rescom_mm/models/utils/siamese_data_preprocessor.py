@@ -35,22 +35,28 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
                  pad_value: float = 0, to_rgb: bool = False, to_onehot: bool = False,
                  num_classes: int | None = None, batch_augments: dict | None = None) -> None:
         if batch_augments:
-            raise ValueError(
-                f'model.train_cfg / data_preprocessor.batch_augments is {batch_augments!r}: mixing '
-                'augmentations (mixup, CutMix) soften labels, which supervised contrastive views '
-                'cannot have; remove it, or train an ImageClassifier')
+            raise self._no_mixing(batch_augments)
         super().__init__(mean, std, pad_size_divisor, pad_value, to_rgb, to_onehot, num_classes)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalises a batch; see the class."""
         inputs = data['inputs']
         if _is_two_views(inputs):
+            if self.batch_augments is not None:  # SwitchRecipeHook can set it on the way
+                raise self._no_mixing(self.batch_augments)
             if isinstance(inputs[0], Tensor):  # default_collate: a batch a view
                 inputs = torch.cat([self.cast_data(view_BCHW) for view_BCHW in inputs])
             else:  # pseudo_collate: a list a view
                 inputs = self.cast_data(torch.cat([torch.stack(view_CHW) for view_CHW in inputs]))
             data = {**data, 'inputs': inputs}
         return super().forward(data, training)
+
+    @staticmethod
+    def _no_mixing(augments: Any) -> ValueError:
+        return ValueError(
+            f'model.train_cfg or data_preprocessor.batch_augments is {augments!r}: mixing '
+            'augmentations (mixup, CutMix) soften labels, which supervised contrastive views '
+            'cannot have; remove it, or train an ImageClassifier')
 
 
 def _is_two_views(inputs: Any) -> bool:

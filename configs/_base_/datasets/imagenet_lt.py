@@ -1,0 +1,50 @@
+"""ImageNet-LT, two views a sample.
+
+The lists ImageNet_LT_{train,val,test}.txt lie in data_root beside ImageNet's train/ and val/.
+The views have the paper's crop, flip, colour jitter and grayscale; its RandAugment (the older,
+non-increasing one) is not in yet.
+"""
+
+data_root = 'data/imagenet'
+
+data_preprocessor = dict(num_classes=1000, mean=[123.675, 116.28, 103.53],
+                         std=[58.395, 57.12, 57.375], to_rgb=True)
+
+augmentation = [
+    dict(type='RandomResizedCrop', scale=224, crop_ratio_range=(0.08, 1.0)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, backend='cv2'),
+    dict(type='RandomGrayscale', prob=0.2, keep_channels=True, color_format='bgr'),
+]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='MultiView', num_views=2, transforms=[augmentation]),
+    dict(type='PackInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=256, edge='short'),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='PackInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=32,  # on each of 8 GPUs
+    num_workers=8,
+    persistent_workers=True,
+    drop_last=True,
+    dataset=dict(type='ImageNetLT', data_root=data_root, split='train', pipeline=train_pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=True))
+val_dataloader = dict(
+    batch_size=64,
+    num_workers=8,
+    persistent_workers=True,
+    dataset=dict(type='ImageNetLT', data_root=data_root, split='val', pipeline=test_pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=False))
+val_evaluator = [dict(type='ShotAccuracy')]
+test_dataloader = dict(
+    batch_size=64,
+    num_workers=8,
+    dataset=dict(type='ImageNetLT', data_root=data_root, split='test', pipeline=test_pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=False))
+test_evaluator = val_evaluator

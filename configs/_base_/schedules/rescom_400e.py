@@ -1,0 +1,15 @@
+"""The paper's schedule of ImageNet-LT: 400 epochs, 10 of warm-up, cosine by epoch."""
+
+lr, epochs, warmup = 0.06, 400, 10
+
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=lr, momentum=0.9, weight_decay=5e-4))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=warmup),
+    # begins an epoch earlier than the warm-up ends: so it meets the closed form exactly
+    dict(type='CosineAnnealingLR', begin=warmup - 1, end=epochs, T_max=epochs - warmup,
+         eta_min=1e-5 * lr),
+]
+train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=1)
+val_cfg = dict()
+test_cfg = dict()
+auto_scale_lr = dict(base_batch_size=256)

@@ -1,0 +1,25 @@
+"""Importing the package first readies the stack (torchvision beside a CPU-only torch)."""
+
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault('CUDA_DEVICE_ORDER', 'PCI_BUS_ID')
+
+import pytest
+import torch
+from hypothesis import settings
+
+import rescom_mm  # noqa: F401
+
+torch.set_num_threads(1)  # tests are many small operations
+settings.register_profile('ci', deadline=None, derandomize=True)
+settings.load_profile('ci')
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='session')
+def golden() -> dict:
+    """Test vectors made by an independent NumPy derivation of the method."""
+    return json.loads((Path(__file__).parent / 'data' / 'golden.json').read_text())

@@ -1,0 +1,185 @@
+"""Trainings through a real Runner: what they leave behind, going on, testing, stock tools."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mmpretrain
+import pytest
+import torch
+from mmengine.runner import Runner
+
+from tests.runs import ROOT, SITECUSTOMIZE, TINY, load, run_tool, tiny_config, train
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """Two epochs of the quick start (7 batches each, the last one short)."""
+    folder = tmp_path_factory.mktemp('trained')
+    return train(folder), folder
+
+
+def test_results(trained):
+    runner, folder = trained
+    results = json.loads((folder / 'results.json').read_text())
+    assert results['epochs'] == 2 and results['iterations'] == 14 and results['seed'] == 0
+    assert results['config'] == 'rescom_tiny_digits-lt.py'
+    assert set(results['last']) >= {'shot/all', 'shot/many', 'shot/medium', 'shot/few', 'epoch'}
+    assert results['last']['epoch'] == 2
+    assert len(results['per_class_accuracy']) == 10
+    assert results['class_counts']['images'] == [128, 91, 65, 47, 33, 24, 17, 12, 8, 6]
+    mean = sum(results['per_class_accuracy']) / 10  # the test set is balanced
+    assert results['last']['shot/all'] == pytest.approx(mean)
+    assert results['best_on_evaluation_set']['key'] == 'shot/all'
+    assert [entry['epoch'] for entry in results['history']] == [1, 2]
+    assert set(results['curves']) == {'loss', 'loss_cls', 'loss_con'}
+    assert len(results['curves']['loss']) == 14
+    for key in ('command', 'commit', 'versions', 'hardware', 'wall_time_s', 'config_text'):
+        assert key in results
+    assert (folder / 'results.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_checkpoint_carries_queue_and_counts(trained):
+    runner, folder = trained
+    checkpoint = load(folder / 'epoch_2.pth')  # nothing unsafe in it
+    counts = checkpoint['meta']['dataset_meta']['class_counts']
+    assert counts['images'] == counts['samples'] == [128, 91, 65, 47, 33, 24, 17, 12, 8, 6]
+    assert checkpoint['state_dict']['queue._keys_QD'].shape == (100, 32)
+    assert checkpoint['state_dict']['queue._commits'] == 14
+    assert runner.model.queue.status()['fill'] == 1.0
+    hub = runner.message_hub.log_scalars
+    assert hub['train/queue_fill'].current() == 1.0 and hub['train/queue_age'].current() > 0
+
+
+def test_resume_restores_the_queue_and_load_from_does_not(trained, tmp_path):
+    _, folder = trained
+    saved = load(folder / 'epoch_2.pth')['state_dict']
+    shutil.copy(folder / 'epoch_2.pth', tmp_path / 'epoch_2.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
+    resumed = train(tmp_path, resume=True)  # at its last epoch already: nothing to train
+    for key, value in resumed.model.state_dict().items():
+        assert torch.equal(value, saved[key]), key
+    # its last epoch is evaluated although the checkpoint was saved before that
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert [entry['epoch'] for entry in results['history']] == [1, 2]
+
+    runner = Runner.from_cfg(tiny_config(tmp_path / 'load', load_from=str(folder / 'epoch_2.pth')))
+    seen = {}
+    runner.train_loop.run = lambda: runner.call_hook('before_train')
+    runner.call_hook, call = (lambda name, **kw: (call(name, **kw), seen.setdefault(
+        name, runner.model.queue.valid.clone()))), runner.call_hook
+    runner.train()
+    assert torch.equal(runner.model.head.fc.weight.cpu(), saved['head.fc.weight'])
+    assert not seen['before_train'].any() and runner.model.queue._commits == 0
+
+
+def test_same_seed_same_run_and_other_seed_another(trained, tmp_path):
+    runner, _ = trained
+    again = train(tmp_path / 'again')
+    for key, value in again.model.state_dict().items():
+        assert torch.equal(value, runner.model.state_dict()[key]), key
+    other = train(tmp_path / 'other', randomness__seed=1)
+    assert not torch.equal(other.model.head.fc.weight, runner.model.head.fc.weight)
+
+
+def test_ema_and_gradient_accumulation(tmp_path):
+    runner = train(tmp_path, epochs=1, optim_wrapper__accumulative_counts=2,
+                   default_hooks__ema=dict(type='EMAHook', momentum=0.1))
+    assert runner.model.queue._commits == 7  # one a step, accumulated or not
+    assert 'ema_state_dict' in load(tmp_path / 'epoch_1.pth')
+
+
+def test_enqueue_view(tmp_path):
+    stored = {}
+    for view in ('first', 'second'):
+        runner = train(tmp_path / view, epochs=1, default_hooks__queue__enqueue_view=view,
+                       optim_wrapper__optimizer__lr=0.0)
+        stored[view] = runner.model.queue.keys
+    assert not torch.equal(stored['first'], stored['second'])
+
+
+def test_validation_alone_after_training(trained):
+    runner, folder = trained
+    runner = Runner.from_cfg(tiny_config(folder / 'test', load_from=str(folder / 'epoch_2.pth')))
+    metrics = runner.test()  # counts come from the checkpoint
+    last = json.loads((folder / 'results.json').read_text())['last']
+    for name in ('all', 'many', 'medium', 'few'):
+        assert metrics[f'shot/{name}'] == pytest.approx(last[f'shot/{name}'])
+
+
+def test_our_test_tool(trained, tmp_path):
+    _, folder = trained
+    run_tool('tools/test.py', TINY, folder / 'epoch_2.pth', '--work-dir', tmp_path,
+             '--out', tmp_path / 'metrics.json', '--out-item', 'metrics', '--cfg-options',
+             'test_evaluator.0.per_class=True')
+    metrics = json.loads((tmp_path / 'metrics.json').read_text())
+    last = json.loads((folder / 'results.json').read_text())
+    assert metrics['shot/few'] == pytest.approx(last['last']['shot/few'])
+    assert metrics['shot/per_class'] == pytest.approx(last['per_class_accuracy'])
+
+
+def test_stock_tools_train_and_test(tmp_path):
+    tools = Path(mmpretrain.__file__).parent / '.mim' / 'tools'
+    run_tool(tools / 'train.py', TINY, '--work-dir', tmp_path, '--no-pin-memory',
+             '--no-persistent-workers', '--cfg-options', 'train_cfg.max_epochs=1')
+    assert (tmp_path / 'results.json').is_file() and (tmp_path / 'results.png').is_file()
+    done = run_tool(tools / 'test.py', TINY, tmp_path / 'epoch_1.pth', '--work-dir', tmp_path,
+                    '--no-pin-memory')
+    for name in ('all', 'many', 'medium', 'few'):
+        assert f'shot/{name}: ' in done.stdout
+
+
+def test_stripped_checkpoint_loads_without_this_package(trained, tmp_path):
+    """I6: backbone, neck and head of the checkpoint are a stock ImageClassifier."""
+    runner, folder = trained
+    checkpoint = load(folder / 'epoch_2.pth')['state_dict']
+    stripped = {key: value for key, value in checkpoint.items()
+                if not key.startswith(('projector.', 'queue.'))}
+    torch.save(dict(state_dict=stripped), tmp_path / 'stripped.pth')
+    images = torch.randn(5, 3, 8, 8)
+    torch.save(images, tmp_path / 'images.pth')
+    (tmp_path / 'sitecustomize.py').write_text(SITECUSTOMIZE)
+    (tmp_path / 'stock.py').write_text('''
+import sys, torch
+from mmengine.runner import load_checkpoint
+from mmpretrain.models import ImageClassifier
+model = ImageClassifier(
+    backbone=dict(type='ResNet_CIFAR', depth=18, stem_channels=16, base_channels=16, num_stages=3,
+                  strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,)),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=10, in_channels=64)).eval()
+load_checkpoint(model, 'stripped.pth', strict=True)
+assert not any(name.startswith('rescom_mm') for name in sys.modules)
+with torch.no_grad():
+    torch.save(model(torch.load('images.pth')), 'logits.pth')
+''')
+    run_tool('stock.py', cwd=tmp_path, env=dict(PYTHONPATH=str(tmp_path)))
+    runner.model.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(torch.load(tmp_path / 'logits.pth'), runner.model(images))
+
+
+def test_two_processes(tmp_path):
+    """I8: another world size; on a machine without a GPU dist_train.sh trains with gloo."""
+    done = subprocess.run(
+        ['bash', 'tools/dist_train.sh', str(TINY), '2', '--work-dir', str(tmp_path),
+         '--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=40'],
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
+        env={**os.environ, 'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'})
+    assert done.returncode == 0, done.stdout[-3000:]
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert results['batch_size'] == dict(per_process=40, processes=2)
+    assert results['iterations'] == 6  # 431 images over 2 x 40
+    saved = load(tmp_path / 'epoch_1.pth')['state_dict']
+    assert (saved['queue._written_Q'] >= 0).all()
+
+
+@pytest.mark.parametrize('config', sorted(
+    path.relative_to(ROOT) for path in (ROOT / 'configs').rglob('*_tiny_digits-lt.py')), ids=str)
+def test_every_digits_config_trains(config, tmp_path):
+    runner = train(tmp_path, config=ROOT / config, epochs=1)
+    assert (tmp_path / 'results.png').is_file()
+    assert runner.message_hub.get_scalar('train/loss').current() < 10

@@ -1,0 +1,72 @@
+"""The queue over several processes: the same bits everywhere, ragged batches, one collective."""
+
+import os
+import socket
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+import rescom_mm  # noqa: F401
+from rescom_mm.models import ClassBalancedQueue, FIFOQueue
+from rescom_mm.utils import same_on_all_ranks
+
+ROWS, DIM, CLASSES, STEPS = 5, 3, 4, 6
+
+
+def make(kind):
+    return FIFOQueue(7, CLASSES, DIM) if kind == 'fifo' else ClassBalancedQueue(2, CLASSES, DIM)
+
+
+def step_data(rank, step):
+    """Ragged: rank r holds up to ROWS rows, other numbers each step; now and then a NaN."""
+    generator = torch.Generator().manual_seed(100 * rank + step)
+    rows = int(torch.randint(1, ROWS + 1, (), generator=generator))
+    keys = torch.randn(2, rows, DIM, generator=generator)
+    if (rank + step) % 3 == 0:
+        keys[:, 0, 0] = float('nan')
+    return keys, torch.randint(0, CLASSES, (rows,), generator=generator)
+
+
+def worker(rank, world, port, kind, folder):
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    dist.init_process_group('gloo', rank=rank, world_size=world)
+    torch.set_num_threads(1)
+    queue = make(kind)
+    calls = []
+    gather = dist.all_gather_into_tensor
+    dist.all_gather_into_tensor = lambda *args: (calls.append(1), gather(*args))
+    for step in range(STEPS):
+        queue.stage(*step_data(rank, step))
+        queue.commit(view=1, rows=ROWS)
+        assert len(calls) == step + 1  # one collective a step
+    if world == 3:  # averaging the buffers over the ranks leaves equal ones equal
+        from mmengine.dist import all_reduce_params
+        all_reduce_params(queue.buffers(), op='mean')
+    torch.save(queue.state_dict(), f'{folder}/{rank}.pth')
+    assert same_on_all_ranks(b'\x07\xff') and not same_on_all_ranks(bytes([rank]))
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize('world, kind', [(2, 'balanced'), (3, 'balanced'), (2, 'fifo')])
+def test_equal_on_all_ranks_and_to_one_process(world, kind, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    mp.start_processes(worker, (world, port, kind, str(tmp_path)), nprocs=world,
+                       start_method='fork')
+    states = [torch.load(tmp_path / f'{rank}.pth') for rank in range(world)]
+    single = make(kind)
+    for step in range(STEPS):
+        parts = [step_data(rank, step) for rank in range(world)]
+        single.stage(torch.cat([keys for keys, _ in parts], 1),
+                     torch.cat([labels for _, labels in parts]))
+        single.commit(view=1)
+    for name, value in single.state_dict().items():
+        for state in states:
+            assert torch.equal(state[name], states[0][name]), name
+        if world == 2:  # an average of two equal floats is exact, of three it may be rounded
+            assert torch.equal(states[0][name], value), name
+        else:
+            torch.testing.assert_close(states[0][name], value, rtol=1e-6, atol=1e-7)

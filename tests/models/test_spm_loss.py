@@ -1,0 +1,155 @@
+"""SPMLoss against golden values and the slow reference, loss and gradient."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rescom_mm.models import ClassBalancedQueue, FIFOQueue, SPMLoss
+from rescom_mm.models.losses import effective_number_weights
+from tests.reference import class_weights, contrastive_loss
+
+
+def unit_rows(generator, *shape):
+    rows = generator.normal(size=shape)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def filled_queue(golden):
+    case = golden['rescom']
+    queue = ClassBalancedQueue(case['K'], len(case['cls_num']), 3)
+    queue._keys_QD.copy_(torch.tensor(case['queue_rows_class_major']))
+    queue._written_Q.zero_()
+    return queue
+
+
+@pytest.mark.parametrize('options, key', [
+    (dict(num_positives=1, num_negatives=3, beta=0.99), 'loss_con'),
+    (dict(num_positives=2, num_negatives=4, beta=0.99), 'loss_con_full_queue'),
+    (dict(beta=0.99), 'loss_con_full_queue'),
+    (dict(num_positives=1, num_negatives=3), 'loss_con_no_reweight'),
+])
+def test_golden_loss(golden, options, key):
+    case = golden['rescom']
+    loss = SPMLoss(temperature=case['tau'], class_counts=case['cls_num'], **options)
+    value = loss(torch.tensor(case['z']), torch.tensor(case['y']), filled_queue(golden))
+    assert value.item() == pytest.approx(case[key], abs=1e-5)
+
+
+def test_golden_class_weights(golden):
+    case = golden['rescom']
+    weights = effective_number_weights(case['cls_num'], case['beta'])
+    np.testing.assert_allclose(weights, case['class_weight'], atol=1e-5)
+    counts = [int(5000 * 0.01**(c / 9)) for c in range(10)]
+    for beta, expected in golden['class_weight_cifar10_if100'].items():
+        np.testing.assert_allclose(effective_number_weights(counts, float(beta)), expected,
+                                   rtol=1e-5)
+
+
+def test_class_weight_limits():
+    counts = [700, 90, 9, 1]
+    assert effective_number_weights(counts, 0).tolist() == [1, 1, 1, 1]
+    inverse = np.mean(counts) / np.array(counts)
+    np.testing.assert_allclose(effective_number_weights(counts, 1 - 1e-12), inverse, rtol=1e-8)
+    np.testing.assert_allclose(effective_number_weights(counts, 0.97), class_weights(counts, 0.97),
+                               rtol=1e-12)
+
+
+@settings(max_examples=120)
+@given(st.data())
+def test_matches_slow_reference(data):
+    """Random sizes: partly filled and empty queues, anchors with no positive, mining or none."""
+    draw = data.draw
+    classes, per_class, dim = (draw(st.integers(2, 6)), draw(st.integers(1, 4)),
+                               draw(st.integers(2, 6)))
+    images = draw(st.integers(1, 6))
+    generator = np.random.default_rng(draw(st.integers(0, 2**31)))
+    z = unit_rows(generator, 2 * images, dim)
+    labels = np.tile(generator.integers(0, classes, images), 2)
+    fifo = draw(st.booleans())
+    slots = classes * per_class
+    queue = FIFOQueue(slots, classes, dim) if fifo else ClassBalancedQueue(per_class, classes, dim)
+    written = draw(st.sampled_from(['none', 'some', 'all']))
+    n = dict(none=0, some=draw(st.integers(1, slots)), all=40 * slots)[written]
+    queue.write(torch.tensor(unit_rows(generator, n, dim) if n else np.zeros((0, dim))).float(),
+                torch.tensor(generator.integers(0, classes, n), dtype=torch.int32))
+    options = dict(
+        temperature=draw(st.sampled_from([0.07, 0.2, 1.0])),
+        beta=draw(st.sampled_from([0.0, 0.9, 0.9999])),
+        num_positives=draw(st.none() | st.integers(1, per_class)),
+        num_negatives=draw(st.none() | st.integers(1, (classes - 1) * per_class)),
+        in_batch_pairs=draw(st.booleans()),
+        anchors=draw(st.sampled_from(['both', 'first'])))
+    counts = generator.integers(1, 500, classes).tolist()
+
+    expected, expected_grad = contrastive_loss(
+        z, labels, queue.keys.double().numpy(), queue.labels.numpy(), queue.valid.numpy(),
+        counts=counts, **options)
+    z_tensor = torch.tensor(z, dtype=torch.float32, requires_grad=True)
+    value = SPMLoss(class_counts=counts, **options)(z_tensor, torch.tensor(labels), queue)
+    value.backward()
+    assert value.item() == pytest.approx(expected, rel=2e-5, abs=2e-6)
+    scale = max(1.0, np.abs(expected_grad).max())
+    np.testing.assert_allclose(z_tensor.grad.numpy() / scale, expected_grad / scale, atol=2e-5)
+
+
+@pytest.mark.parametrize('anchors', ['both', 'first'])
+def test_mining_everything_is_the_unmined_loss(anchors):
+    generator = np.random.default_rng(3)
+    queue = ClassBalancedQueue(3, 5, 8)
+    queue.write(torch.tensor(unit_rows(generator, 200, 8)).float(),
+                torch.tensor(generator.integers(0, 5, 200), dtype=torch.int32))
+    z, labels = torch.tensor(unit_rows(generator, 12, 8)).float(), torch.arange(6).repeat(2) % 5
+    mined = SPMLoss(num_positives=3, num_negatives=12, anchors=anchors)(z, labels, queue)
+    plain = SPMLoss(anchors=anchors)(z, labels, queue)
+    torch.testing.assert_close(mined, plain, rtol=1e-6, atol=1e-6)
+
+
+def test_autocast_computes_in_float32():
+    generator = np.random.default_rng(0)
+    queue = ClassBalancedQueue(2, 4, 16)
+    queue.write(torch.tensor(unit_rows(generator, 50, 16)).float(),
+                torch.tensor(generator.integers(0, 4, 50), dtype=torch.int32))
+    z = torch.tensor(unit_rows(generator, 8, 16)).bfloat16()
+    labels = torch.tensor([0, 1, 2, 3] * 2)
+    loss = SPMLoss(1, 4, temperature=0.07, beta=0.99, class_counts=[9, 8, 4, 1])
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half = loss(z, labels, queue)
+    assert half.dtype == torch.float32
+    assert torch.equal(half, loss(z.float(), labels, queue))
+
+
+def test_anchor_without_positive_contributes_zero_and_counts():
+    z = torch.nn.functional.normalize(torch.randn(4, 8), dim=1).requires_grad_()
+    labels = torch.tensor([0, 1, 2, 3])  # four rows, no two alike, as if views differed in label
+    loss = SPMLoss()(z, labels, ClassBalancedQueue(2, 4, 8))
+    loss.backward()
+    assert loss.item() == 0 and torch.equal(z.grad, torch.zeros_like(z))
+    alone = SPMLoss(in_batch_pairs=False)(z, labels, ClassBalancedQueue(2, 4, 8))
+    assert alone.item() == 0  # an empty queue and nothing else: no candidate at all
+    labels = torch.tensor([0, 0, 2, 3])
+    pair = SPMLoss()(z[:2], labels[:2])
+    four = SPMLoss()(z, labels)
+    # rows 2 and 3 are negatives of the pair but anchors of loss 0: the mean is over four
+    negatives = torch.logsumexp((z[:2] @ z.T / 0.1).masked_fill(torch.eye(2, 4) > 0, -torch.inf), 1)
+    expected = (negatives - (z[0] @ z[1]) / 0.1).sum() / 4
+    torch.testing.assert_close(four, expected)
+    assert pair != four
+
+
+@pytest.mark.parametrize('options, word', [
+    (dict(temperature=0), 'temperature'), (dict(temperature=-1.0), 'temperature'),
+    (dict(temperature=float('nan')), 'temperature'), (dict(beta=1.0), 'beta'),
+    (dict(beta=-0.1), 'beta'), (dict(num_positives=0), 'num_positives'),
+    (dict(num_negatives=-3), 'num_negatives'), (dict(anchors='second'), 'anchors'),
+    (dict(beta=0.9, class_counts=[3, 0]), 'class_counts'),
+])
+def test_bad_options(options, word):
+    with pytest.raises(ValueError, match=word):
+        SPMLoss(**options)
+
+
+def test_missing_counts_name_the_line_to_add():
+    with pytest.raises(RuntimeError, match='ClassCountsHook'):
+        SPMLoss(beta=0.9)(torch.eye(4), torch.tensor([0, 1, 0, 1]))

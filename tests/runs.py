@@ -1,0 +1,69 @@
+"""Short real trainings for tests."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from rescom_mm.compat import checkpoint_globals
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = ROOT / 'configs' / 'rescom' / 'rescom_tiny_digits-lt.py'
+
+# What a stock tool needs beside a CPU-only torch before it imports torchvision; ours get it from
+# rescom_mm.compat.
+SITECUSTOMIZE = '''
+try:
+    import torchvision
+except RuntimeError:
+    import torch
+    _kept = torch.library.Library('torchvision', 'FRAGMENT')
+    _kept.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+    _kept.define('qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+except ImportError:
+    pass
+'''
+
+
+def tiny_config(work_dir, config=TINY, epochs=2, without=(), **options):
+    """A config of the quick start, shortened; options are dotted keys with __ for dots.
+
+    ``without`` names default hooks to leave out.
+    """
+    cfg = Config.fromfile(config)
+    cfg.work_dir = str(work_dir)
+    cfg.merge_from_dict({'train_cfg.max_epochs': epochs, 'train_cfg.val_interval': 1,
+                         'default_hooks.checkpoint.interval': 1, 'log_level': 'WARNING'})
+    for hook in without:
+        cfg.default_hooks.pop(hook)
+    cfg.merge_from_dict({key.replace('__', '.'): value for key, value in options.items()})
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        cfg[name].setdefault('collate_fn', dict(type='default_collate'))
+    cfg.experiment_name = f'{Path(work_dir).name}_{id(cfg)}'
+    return cfg
+
+
+def train(work_dir, **options):
+    runner = Runner.from_cfg(tiny_config(work_dir, **options))
+    runner.train()
+    return runner
+
+
+def load(file):
+    """A checkpoint, by torch's safe loader alone."""
+    with torch.serialization.safe_globals(checkpoint_globals()):
+        return torch.load(file, weights_only=True)
+
+
+def run_tool(*command, cwd=ROOT, env=None, check=True):
+    """Runs a Python tool in a process of its own; returns it with its output."""
+    done = subprocess.run([sys.executable, *map(str, command)], cwd=cwd, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env={**os.environ, 'OMP_NUM_THREADS': '1', **(env or {})}, timeout=300)
+    if check and done.returncode != 0:
+        raise AssertionError(f'{command} ended with {done.returncode}:\n{done.stdout[-4000:]}')
+    return done
