@@ -57,7 +57,7 @@ class DigitsLT(BaseDataset):
                 labels[positions], self.imbalance_factor, self.profile, self.seed, 10)]
         images = np.round(digits.images * (255 / 16)).astype(np.uint8)
         return [dict(img=np.repeat(images[i][..., None], 3, axis=2), gt_label=int(labels[i]),
-                     sample_idx=int(i)) for i in positions]
+                     source_idx=int(i)) for i in positions]
 
     def extra_repr(self) -> list[str]:
         return [f'Split: \t{self.split}', f'Imbalance factor: \t{self.imbalance_factor}',

@@ -51,7 +51,7 @@ def test_digits():
     assert np.bincount(test.get_gt_labels()).tolist() == [50] * 10
     item = train[0]
     assert item['img'].shape == (8, 8, 3) and item['img'].dtype == np.uint8
-    ids = [[d.get_data_info(i)['sample_idx'] for i in range(len(d))] for d in (train, test)]
+    ids = [[d.get_data_info(i)['source_idx'] for i in range(len(d))] for d in (train, test)]
     assert not set(ids[0]) & set(ids[1])
     other = DigitsLT(seed=1)
     assert sorted(train.get_gt_labels()) == sorted(other.get_gt_labels())
@@ -66,7 +66,7 @@ def test_digits():
 def test_digits_tuning_splits_stay_off_the_test_set():
     def originals(split):
         dataset = DigitsLT(split=split, imbalance_factor=1)
-        return {dataset.get_data_info(i)['sample_idx'] for i in range(len(dataset))}
+        return {dataset.get_data_info(i)['source_idx'] for i in range(len(dataset))}
 
     tune_train, tune_val, test = originals('tune_train'), originals('tune_val'), originals('test')
     assert not tune_val & tune_train and not (tune_val | tune_train) & test
@@ -79,7 +79,7 @@ def test_wrapper_passes_everything_through():
     assert wrapped.CLASSES == inner.CLASSES and wrapped.metainfo == inner.metainfo
     assert wrapped.pipeline is inner.pipeline
     first = int(wrapped.indices[7])
-    assert wrapped.get_data_info(7)['sample_idx'] == inner.get_data_info(first)['sample_idx']
+    assert wrapped.get_data_info(7)['source_idx'] == inner.get_data_info(first)['source_idx']
     assert wrapped[7]['data_samples'].gt_label == inner[first]['data_samples'].gt_label
     assert wrapped.get_cat_ids(7) == inner.get_cat_ids(first)
     assert len(wrapped) == len(wrapped.get_gt_labels()) == len(wrapped.indices)
