@@ -69,7 +69,7 @@ def check_stack() -> None:
 def _cure_torchvision_nms() -> None:
     """torchvision from PyPI beside a CPU-only torch misses the schemas it registers fakes for."""
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError as error:
         if 'torchvision::nms' not in str(error):
             raise

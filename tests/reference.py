@@ -17,7 +17,7 @@ def class_weights(counts, beta):
 def contrastive_loss(z, labels, keys, key_labels, valid, *, temperature, beta=0.0, counts=None,
                      num_positives=None, num_negatives=None, in_batch_pairs=True, anchors='both'):
     """The loss and its gradient to z (keys are constants), one anchor and one pair at a time."""
-    rows, dim = z.shape
+    rows = len(z)
     n_anchors = rows if anchors == 'both' else rows // 2
     weights = class_weights(counts, beta) if beta else None
     total, grad = 0.0, np.zeros_like(z)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Sequence
 
 import mmengine
 from mmengine.config import Config, ConfigDict
@@ -13,8 +13,13 @@ from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .cli import (add_common_options, check_data_paths, init_cpu_processes, load_config,
-                  set_loader_defaults)
+from .cli import (
+    add_common_options,
+    check_data_paths,
+    init_cpu_processes,
+    load_config,
+    set_loader_defaults,
+)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

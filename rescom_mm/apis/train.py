@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from typing import Sequence
+from collections.abc import Sequence
 
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .cli import (add_common_options, check_data_paths, init_cpu_processes, load_config,
-                  set_loader_defaults)
+from .cli import (
+    add_common_options,
+    check_data_paths,
+    init_cpu_processes,
+    load_config,
+    set_loader_defaults,
+)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 def read_list_file(ann_file: str | Path, data_root: str | Path, num_classes: int) -> list[dict]:
@@ -27,7 +28,7 @@ def read_list_file(ann_file: str | Path, data_root: str | Path, num_classes: int
         raise FileNotFoundError(f'data_root={str(data_root)!r} does not exist; set '
                                 'train_dataloader.dataset.data_root to the folder of the images')
     prefix = str(data_root).rstrip('/') + '/'
-    items = []
+    items: list[dict[str, Any]] = []
     with open(ann_file, encoding='utf-8') as file:
         for number, line in enumerate(file, 1):
             line = line.strip()

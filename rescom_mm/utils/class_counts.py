@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -156,8 +157,9 @@ def _leaf(dataset: Any, ids_by_image: dict[Any, int]) -> tuple[np.ndarray, np.nd
         raise ValueError(
             f'{name} is multi-label data (an image has several labels, or scores); rescom_mm '
             'needs exactly one class id an image: use a single-label dataset')
-    ids = [ids_by_image.setdefault(path or (id(dataset), i), len(ids_by_image))
-           for i, path in enumerate(paths or [None] * len(labels))]
+    # a file listed under two labels is an image of each
+    ids = [ids_by_image.setdefault((path, label) if path else (id(dataset), i), len(ids_by_image))
+           for i, (path, label) in enumerate(zip(paths or [None] * len(labels), labels.tolist()))]
     return np.array(ids, dtype=np.int64), labels.astype(np.int64)
 
 

@@ -28,7 +28,7 @@ def gather_keys(keys_BD: Tensor, labels_B: Tensor, rows: int) -> tuple[Tensor, T
     if world == 1:
         return keys_BD, labels_B
     B, D = keys_BD.shape
-    if B > rows:
+    if rows < B:
         raise RuntimeError(f'{B} keys in a step but the loader\'s batch size is {rows}')
     packed = labels_B.new_full((rows, D + 1), PAD_LABEL)
     packed[:B, :D] = keys_BD.contiguous().view(torch.int32)

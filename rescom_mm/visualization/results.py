@@ -76,8 +76,8 @@ def _draw_classes(axes: Any, results: dict[str, Any]) -> None:
         return
     axes.set_xscale('log')
     axes.xaxis.set_major_formatter('{x:g}')
-    for name, members in shot_groups(images, results['thresholds']).items():
-        members = [c for c in members if c < len(accuracy) and accuracy[c] is not None]
+    for name, group in shot_groups(images, results['thresholds']).items():
+        members = [c for c in group if c < len(accuracy) and accuracy[c] is not None]
         if not members:
             continue
         mean = float(np.mean([accuracy[c] for c in members]))

@@ -5,8 +5,13 @@ import pytest
 from mmpretrain.registry import DATASETS
 from PIL import Image
 
-from rescom_mm.datasets import (DigitsLT, ImageNetLT, LongTailedDataset, long_tailed_indices,
-                                long_tailed_sizes)
+from rescom_mm.datasets import (
+    DigitsLT,
+    ImageNetLT,
+    LongTailedDataset,
+    long_tailed_indices,
+    long_tailed_sizes,
+)
 
 
 def test_sizes_are_the_benchmarks():

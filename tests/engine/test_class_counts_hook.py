@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS, METRICS
 
 from rescom_mm.datasets import DigitsLT
 from rescom_mm.utils import ClassCounts
 from tests.runs import tiny_config, train
-from mmengine.runner import Runner
 
 
 @DATASETS.register_module()

@@ -23,7 +23,7 @@ def trained(tmp_path_factory):
 
 
 def test_results(trained):
-    runner, folder = trained
+    _, folder = trained
     results = json.loads((folder / 'results.json').read_text())
     assert results['epochs'] == 2 and results['iterations'] == 14 and results['seed'] == 0
     assert results['config'] == 'rescom_tiny_digits-lt.py'
@@ -101,10 +101,10 @@ def test_enqueue_view(tmp_path):
     assert not torch.equal(stored['first'], stored['second'])
 
 
-def test_validation_alone_after_training(trained):
-    runner, folder = trained
+def test_counts_come_from_the_checkpoint_at_test_time(trained):
+    _, folder = trained
     runner = Runner.from_cfg(tiny_config(folder / 'test', load_from=str(folder / 'epoch_2.pth')))
-    metrics = runner.test()  # counts come from the checkpoint
+    metrics = runner.test()
     last = json.loads((folder / 'results.json').read_text())['last']
     for name in ('all', 'many', 'medium', 'few'):
         assert metrics[f'shot/{name}'] == pytest.approx(last[f'shot/{name}'])

@@ -120,8 +120,9 @@ class SiameseClassifier(ImageClassifier):
                     f'model.queue.num_classes={self.queue.num_classes} but '
                     f'model.head.num_classes={num_classes}; make them equal, or leave the '
                     "queue's out")
-        if hasattr(self.contrastive_loss, 'check_queue'):
-            self.contrastive_loss.check_queue(self.queue)
+        check = getattr(self.contrastive_loss, 'check_queue', None)
+        if callable(check):
+            check(self.queue)
 
     def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
         """Computes the losses of a two-view batch.

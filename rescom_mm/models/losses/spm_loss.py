@@ -6,7 +6,7 @@ C classes, D dimension.
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from mmpretrain.registry import MODELS

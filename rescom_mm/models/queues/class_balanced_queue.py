@@ -33,6 +33,8 @@ class ClassBalancedQueue(KeyQueue):
         [True, False, False, False, True, True]
     """
 
+    _labels_Q: Tensor
+
     def __init__(self, keys_per_class: int, num_classes: int, feat_dim: int,
                  init: str = 'masked') -> None:
         if keys_per_class < 1 or num_classes < 1:

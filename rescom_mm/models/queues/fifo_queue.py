@@ -24,6 +24,8 @@ class FIFOQueue(KeyQueue):
             they are overwritten (they have no label).
     """
 
+    _labels_Q: Tensor
+
     def __init__(self, size: int, num_classes: int, feat_dim: int, init: str = 'masked') -> None:
         if size < 1:
             raise ValueError(f'FIFOQueue: size must be positive, got {size}')

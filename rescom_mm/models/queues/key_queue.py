@@ -5,7 +5,7 @@ Shape suffixes: Q slots, G groups (a FIFO each), N rows to write, B images, V vi
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,12 @@ class KeyQueue(nn.Module):
             random unit vectors that count as keys, as in the released code.
     """
 
+    _keys_QD: Tensor
+    _written_Q: Tensor
+    _ptr_G: Tensor
+    _commits: Tensor
+    _capacity_G: Tensor
+    _start_G: Tensor
     _MAX_UNCOMMITTED = 8  # forward passes; gradient checkpointing repeats one, a few are harmless
 
     def __init__(self, capacities: Sequence[int], feat_dim: int, init: str = 'masked') -> None:

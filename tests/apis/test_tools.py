@@ -1,0 +1,159 @@
+"""Options of the tools, and what they say when something is not there."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rescom_mm  # noqa: F401
+from rescom_mm.apis import compare, test, train
+from tests.runs import ROOT, TINY, run_tool
+
+
+def config_of(*argv):
+    return train.build_config(train.parse_args([str(TINY), *argv]))
+
+
+def test_train_options(tmp_path):
+    cfg = config_of('--work-dir', str(tmp_path), '--amp', '--resume', 'some.pth', '--auto-scale-lr',
+                    '--cfg-options', 'train_cfg.max_epochs=3')
+    assert cfg.work_dir == str(tmp_path) and cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.resume and cfg.load_from == 'some.pth' and cfg.auto_scale_lr.enable
+    assert cfg.train_cfg.max_epochs == 3 and not cfg.train_dataloader.persistent_workers
+    cfg = config_of('--resume', '--no-validate')
+    assert cfg.resume and cfg.load_from is None and cfg.val_dataloader is None
+    assert cfg.work_dir == str(Path('work_dirs') / 'rescom_tiny_digits-lt')
+    workers = 'train_dataloader.num_workers=2'
+    assert 'persistent_workers' in config_of('--cfg-options', workers).train_dataloader
+
+
+def test_test_options(tmp_path):
+    checkpoint = tmp_path / 'x.pth'
+    checkpoint.touch()
+
+    def cfg(*argv):
+        return test.build_config(test.parse_args([str(TINY), str(checkpoint), *argv]))
+
+    assert cfg().load_from == str(checkpoint)
+    shown = cfg('--show-dir', str(tmp_path), '--interval', '5')
+    assert shown.default_hooks.visualization.out_dir == str(tmp_path)
+    assert shown.default_hooks.visualization.interval == 5
+    assert cfg('--tta').model.type == 'mmpretrain.AverageClsScoreTTA'
+    with pytest.raises(SystemExit):
+        cfg('--out-item', 'metrics')
+    with pytest.raises(SystemExit):
+        test.parse_args([str(TINY), str(tmp_path / 'none.pth')])
+
+
+@pytest.mark.parametrize('argv, message', [
+    (['configs/none.py'], 'configs/none.py does not exist'),
+    (['configs/rescom/rescom_r50_imagenet-lt.py'],
+     r'train_dataloader.dataset.data_root: data/imagenet does not exist'),
+    (['configs/rescom/rescom_r50_custom.py', '--cfg-options',
+      'train_dataloader.dataset.data_root=configs'],
+     r'train_dataloader.dataset.data_prefix: configs/train does not exist'),
+])
+def test_missing_files_name_the_key(argv, message, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit, match=message):
+        train.build_config(train.parse_args(argv))
+
+
+def test_misspelt_option_ends_in_one_clear_error(tmp_path):
+    done = run_tool('tools/train.py', TINY, '--work-dir', tmp_path, '--cfg-options',
+                    'model.contrastive_loss.temprature=0.1', check=False)
+    assert done.returncode != 0
+    last = done.stdout.strip().splitlines()[-1]
+    assert 'SPMLoss has no option `temprature` (given: 0.1). Did you mean `temperature`?' in last
+
+
+@pytest.mark.parametrize('script, operands', [('dist_train.sh', 2), ('dist_test.sh', 3),
+                                              ('slurm_train.sh', 3), ('slurm_test.sh', 4)])
+def test_launch_scripts_explain_themselves(script, operands):
+    for given in (operands - 1, 0):
+        done = subprocess.run(['bash', f'tools/{script}', *['x'] * given], cwd=ROOT, text=True,
+                              capture_output=True)
+        assert done.returncode == 2 and f'tools/{script}' in done.stderr
+
+
+def test_launch_scripts_return_the_exit_code_and_pass_options_on(tmp_path):
+    """With a stand-in for torchrun and srun that prints its arguments and ends with 7."""
+    for name in ('python', 'srun'):
+        (tmp_path / name).write_text('#!/bin/sh\nfor a in "$@"; do echo "<$a>"; done\nexit 7\n')
+        (tmp_path / name).chmod(0o755)
+    env = {**os.environ, 'PATH': f'{tmp_path}:{os.environ["PATH"]}'}
+
+    def launch(script, *argv, **extra):
+        done = subprocess.run(['bash', f'tools/{script}', *argv], cwd=ROOT, text=True,
+                              capture_output=True, env={**env, **extra})
+        assert done.returncode == 7
+        return done.stdout
+
+    said = launch('dist_train.sh', 'a config.py', '3', '--cfg-options', 'x=[1, 2]')
+    for part in ('<a config.py>', '<3>', '<--standalone>', '<pytorch>', '<x=[1, 2]>'):
+        assert part in said
+    said = launch('dist_test.sh', 'c.py', 'w.pth', '2', NNODES='2', NODE_RANK='1',
+                  MASTER_ADDR='10.0.0.1')
+    for part in ('<c.py>\n<w.pth>', '<--nnodes>\n<2>', '<--node-rank>\n<1>', '<10.0.0.1>'):
+        assert part in said
+    said = launch('slurm_train.sh', 'part', 'job', 'c.py', '--amp', GPUS='4')
+    for part in ('<part>', '<--job-name=job>', '<--ntasks=4>', '<--gres=gpu:4>', '<c.py>',
+                 '<slurm>', '<--amp>'):
+        assert part in said
+
+
+def test_compare(tmp_path, capsys):
+    page = tmp_path / 'page.md'
+    page.write_text('before\n<!-- few -->\nold\n<!-- /few -->\nafter\n')
+    argv = [str(ROOT / 'configs/baselines/ce_tiny_digits-lt.py'), str(TINY), '--seeds', '2',
+            '--jobs', '2', '--work-dir', str(tmp_path), '--out', str(tmp_path / 'few.json'),
+            '--markdown', str(page), '--cfg-options', 'train_cfg.max_epochs=1']
+    compare.main(argv)
+    said = capsys.readouterr().out
+    assert '[4/4]' in said and 'min left' in said
+    text = page.read_text()
+    assert text.startswith('before\n') and text.endswith('after\n') and 'old' not in text
+    assert '| `ce_tiny_digits-lt` |' in text and 'tools/compare.py' in text
+    summary = json.loads((tmp_path / 'few.json').read_text())
+    row = summary['methods']['ce_tiny_digits-lt']['shot/all']
+    reference = summary['methods']['rescom_tiny_digits-lt']['shot/all']['values']
+    difference = np.subtract(row['values'], reference)
+    assert row['minus_reference']['mean'] == pytest.approx(difference.mean())
+    # t of one degree of freedom: 12.706 standard errors
+    assert row['minus_reference']['high'] - difference.mean() == pytest.approx(
+        12.7062 * difference.std(ddof=1) / np.sqrt(2), rel=1e-4)
+    runs = [json.loads((tmp_path / TINY.stem / f'seed{seed}' / 'results.json').read_text())
+            for seed in (0, 1)]
+    assert [run['seed'] for run in runs] == [0, 1]
+    assert 'seed=1' in runs[1]['config_text']  # the data set's too
+
+
+def test_own_images_in_folders(tmp_path):
+    """The README's way: inherit a config, point it at folders."""
+    generator = np.random.default_rng(0)
+    for split, sizes in (('train', [9, 5, 2]), ('test', [2, 2, 2])):
+        for name, size in zip(('crow', 'owl', 'wren'), sizes):
+            folder = tmp_path / 'birds' / split / name
+            folder.mkdir(parents=True)
+            for i in range(size):
+                pixels = generator.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f'{i}.png')
+    birds = str(tmp_path / 'birds')
+    (tmp_path / 'birds.py').write_text(f'''
+_base_ = {str(ROOT / 'configs/rescom/rescom_r50_custom.py')!r}
+train_dataloader = dict(dataset=dict(data_root={birds!r}), batch_size=4, num_workers=0,
+                        persistent_workers=False)
+val_dataloader = dict(dataset=dict(data_root={birds!r}), num_workers=0, persistent_workers=False)
+model = dict(backbone=dict(depth=18), head=dict(num_classes=3, in_channels=512),
+             projector=dict(in_channels=512))
+train_cfg = dict(max_epochs=1)
+''')
+    done = run_tool('tools/train.py', tmp_path / 'birds.py', '--work-dir', tmp_path / 'run')
+    assert 'class wren' in done.stdout and (tmp_path / 'run' / 'results.png').is_file()
+    (tmp_path / 'birds' / 'test' / 'wren').rename(tmp_path / 'birds' / 'test' / 'zebra finch')
+    done = run_tool('tools/train.py', tmp_path / 'birds.py', '--work-dir', tmp_path / 'run2',
+                    check=False)
+    assert done.returncode != 0 and 'labels would shift' in done.stdout.splitlines()[-1]
