@@ -8,6 +8,8 @@ import pytest
 
 from rescom_mm import compat
 
+pytestmark = pytest.mark.stack
+
 GOOD = {'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'onedl-mmpretrain': '1.3.7',
         'torch': '2.13.0+cpu'}
 ORIGINAL = {'mmengine': '0.10.7', 'mmcv-lite': '2.2.0', 'mmpretrain': '1.2.0', 'torch': '2.5.1'}

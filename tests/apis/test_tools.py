@@ -1,5 +1,6 @@
 """Options of the tools, and what they say when something is not there."""
 
+import json
 import os
 import subprocess
 from pathlib import Path

@@ -22,6 +22,7 @@ def trained(tmp_path_factory):
     return train(folder), folder
 
 
+@pytest.mark.stack
 def test_results(trained):
     _, folder = trained
     results = json.loads((folder / 'results.json').read_text())
@@ -54,6 +55,7 @@ def test_checkpoint_carries_queue_and_counts(trained):
     assert hub['train/queue_fill'].current() == 1.0 and hub['train/queue_age'].current() > 0
 
 
+@pytest.mark.stack
 def test_resume_restores_the_queue_and_load_from_does_not(trained, tmp_path):
     _, folder = trained
     saved = load(folder / 'epoch_2.pth')['state_dict']
@@ -110,6 +112,7 @@ def test_counts_come_from_the_checkpoint_at_test_time(trained):
         assert metrics[f'shot/{name}'] == pytest.approx(last[f'shot/{name}'])
 
 
+@pytest.mark.stack
 def test_our_test_tool(trained, tmp_path):
     _, folder = trained
     run_tool('tools/test.py', TINY, folder / 'epoch_2.pth', '--work-dir', tmp_path,

@@ -24,6 +24,7 @@ def filled_queue(golden):
     return queue
 
 
+@pytest.mark.stack
 @pytest.mark.parametrize('options, key', [
     (dict(num_positives=1, num_negatives=3, beta=0.99), 'loss_con'),
     (dict(num_positives=2, num_negatives=4, beta=0.99), 'loss_con_full_queue'),
