@@ -55,8 +55,9 @@ def train(work_dir, **options):
 
 def load(file):
     """A checkpoint, by torch's safe loader alone."""
-    with torch.serialization.safe_globals(checkpoint_globals()):
-        return torch.load(file, weights_only=True)
+    # not the context manager: on leaving, it also forgets what was registered before
+    torch.serialization.add_safe_globals(checkpoint_globals())
+    return torch.load(file, weights_only=True)
 
 
 def run_tool(*command, cwd=ROOT, env=None, check=True):
