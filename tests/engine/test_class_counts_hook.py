@@ -104,7 +104,7 @@ def test_rebalancing_sampler_warns(tmp_path, caplog):
 def test_no_hook_names_the_line_to_add(tmp_path):
     with pytest.raises(RuntimeError, match="type='ClassCountsHook'"):
         train(tmp_path, without=['class_counts'])
-    with pytest.raises(RuntimeError, match="type='ClassBalancedQueueHook'"):
+    with pytest.raises(ValueError, match="type='ClassBalancedQueueHook'"):
         train(tmp_path, without=['queue'])
 
 

@@ -1,5 +1,6 @@
 """Trainings through a real Runner: what they leave behind, going on, testing, stock tools."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ from pathlib import Path
 import mmpretrain
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import Runner
 
 from tests.runs import ROOT, SITECUSTOMIZE, TINY, load, run_tool, tiny_config, train
@@ -92,6 +95,23 @@ def test_ema_and_gradient_accumulation(tmp_path):
                    default_hooks__ema=dict(type='EMAHook', momentum=0.1))
     assert runner.model.queue._commits == 7  # one a step, accumulated or not
     assert 'ema_state_dict' in load(tmp_path / 'epoch_1.pth')
+
+
+def test_bfloat16(tmp_path):
+    """AmpOptimWrapper wants an accelerator; its context alone does on a CPU."""
+    @OPTIM_WRAPPERS.register_module(force=True)
+    class CPUAmpOptimWrapper(OptimWrapper):
+        @contextlib.contextmanager
+        def optim_context(self, model):
+            with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
+                yield
+
+    runner = train(tmp_path, epochs=1, optim_wrapper__type='CPUAmpOptimWrapper')
+    assert runner.model.queue.keys.dtype == torch.float32
+    keys = runner.model.queue.keys[runner.model.queue.valid]
+    torch.testing.assert_close(keys.norm(dim=1), torch.ones(len(keys)))
+    losses = runner.message_hub.log_scalars['train/loss_con'].data[0]
+    assert losses.shape == (7,) and (losses > 0).all()
 
 
 def test_enqueue_view(tmp_path):

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rescom_mm.models import SiamBSLoss
 
@@ -21,18 +23,27 @@ def test_golden(golden):
     assert value.item() == pytest.approx(case['loss'], abs=1e-5)
 
 
-def test_loss_and_gradient():
-    scores = torch.randn(6, 4, requires_grad=True)
-    labels, counts = torch.tensor([0, 1, 2, 3, 3, 0]), [500, 40, 7, 1]
-    SiamBSLoss(class_counts=counts)(scores, labels).backward()
-    assert SiamBSLoss(class_counts=counts)(scores, labels).item() == pytest.approx(
-        reference(scores.detach(), labels.tolist(), counts), rel=1e-5)
-    for i, j in [(0, 0), (3, 1), (5, 3)]:
-        delta = np.zeros((6, 4))
-        delta[i, j] = 1e-5
-        up = reference(scores.detach().double() + delta, labels.tolist(), counts)
-        down = reference(scores.detach().double() - delta, labels.tolist(), counts)
-        assert scores.grad[i, j].item() == pytest.approx((up - down) / 2e-5, abs=1e-6)
+@settings(max_examples=40)
+@given(st.data())
+def test_loss_and_gradient(data):
+    """Against the reference and its central differences."""
+    rows, classes = data.draw(st.integers(1, 6)), data.draw(st.integers(2, 6))
+    generator = np.random.default_rng(data.draw(st.integers(0, 2**31)))
+    scores = generator.normal(scale=3, size=(rows, classes))
+    labels = generator.integers(0, classes, rows)
+    counts = generator.integers(1, 1000, classes).tolist()
+    tensor = torch.tensor(scores, dtype=torch.float32, requires_grad=True)
+    with torch.autocast('cpu', torch.bfloat16, enabled=data.draw(st.booleans())):
+        value = SiamBSLoss(class_counts=counts)(tensor, torch.tensor(labels))
+    value.backward()
+    assert value.item() == pytest.approx(reference(scores, labels, counts), rel=1e-5, abs=1e-6)
+    for i in range(rows):
+        for j in range(classes):
+            delta = np.zeros_like(scores)
+            delta[i, j] = 1e-5
+            slope = (reference(scores + delta, labels, counts)
+                     - reference(scores - delta, labels, counts)) / 2e-5
+            assert tensor.grad[i, j].item() == pytest.approx(slope, abs=2e-6)
 
 
 def test_equal_counts_are_cross_entropy():

@@ -77,7 +77,7 @@ def test_matches_slow_reference(data):
                 torch.tensor(generator.integers(0, classes, n), dtype=torch.int32))
     options = dict(
         temperature=draw(st.sampled_from([0.07, 0.2, 1.0])),
-        beta=draw(st.sampled_from([0.0, 0.9, 0.9999])),
+        beta=draw(st.sampled_from([0.0, 0.9, 0.9999, 1 - 1e-9])),
         num_positives=draw(st.none() | st.integers(1, per_class)),
         num_negatives=draw(st.none() | st.integers(1, (classes - 1) * per_class)),
         in_batch_pairs=draw(st.booleans()),
@@ -88,7 +88,8 @@ def test_matches_slow_reference(data):
         z, labels, queue.keys.double().numpy(), queue.labels.numpy(), queue.valid.numpy(),
         counts=counts, **options)
     z_tensor = torch.tensor(z, dtype=torch.float32, requires_grad=True)
-    value = SPMLoss(class_counts=counts, **options)(z_tensor, torch.tensor(labels), queue)
+    with torch.autocast('cpu', torch.bfloat16, enabled=draw(st.booleans())):
+        value = SPMLoss(class_counts=counts, **options)(z_tensor, torch.tensor(labels), queue)
     value.backward()
     assert value.item() == pytest.approx(expected, rel=2e-5, abs=2e-6)
     scale = max(1.0, np.abs(expected_grad).max())

@@ -37,6 +37,16 @@ class ClassBalancedQueueHook(Hook):
         self.enqueue_view = enqueue_view
         self._rows: int | None = None
 
+    @staticmethod
+    def check_present(runner: Runner) -> None:
+        """Raises a ``ValueError`` if the model has a queue and the runner has no such hook."""
+        if _queue(runner) is not None and not any(
+                isinstance(hook, ClassBalancedQueueHook) for hook in runner.hooks):
+            raise ValueError(
+                'model.queue is set but no hook writes to it, so it would stay empty for ever; '
+                "add `default_hooks = dict(queue=dict(type='ClassBalancedQueueHook'))` to the "
+                'config (configs/_base_/default_runtime.py has it)')
+
     def before_train(self, runner: Runner) -> None:
         queue = _queue(runner)
         if queue is None:

@@ -13,6 +13,7 @@ from mmpretrain.registry import HOOKS
 from torch.utils.data import RandomSampler
 
 from ...utils import ClassCounts, NeedsClassCounts, check_options, count_classes, same_on_all_ranks
+from .class_balanced_queue_hook import ClassBalancedQueueHook
 
 # samplers that deliver every image about equally often, as the prior pi_c presumes
 _EVEN_SAMPLERS = (DefaultSampler, InfiniteSampler, RepeatAugSampler, SequentialSampler,
@@ -44,6 +45,7 @@ class ClassCountsHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         if isinstance(runner._train_loop, BaseLoop):  # else it is a test, or a validation alone
+            ClassBalancedQueueHook.check_present(runner)
             self._counts = self._count(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
