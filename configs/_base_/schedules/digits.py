@@ -1,8 +1,8 @@
 """Schedule of the Digits-LT configs: about a minute on two CPU cores.
 
-The learning rate was chosen among 0.03, 0.1, 0.2 and 0.4 on the tune_train and tune_val splits, where 0.2
-was best for each of the methods that are compared.
-
+The learning rate was chosen among 0.03, 0.1, 0.2 and 0.4 on the tune_train and tune_val splits,
+where 0.2 was best for each of the compared methods.
+"""
 
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.2, momentum=0.9, weight_decay=5e-4))
 param_scheduler = [
