@@ -17,7 +17,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['rescom_mm', 'rescom_mm.*']),
     package_data={'rescom_mm': ['py.typed']},
-    python_requires='>=3.10',
+    python_requires='>=3.10,<3.13',
     install_requires=[
         'torch>=2.4,<2.14',
         'torchvision>=0.19,<0.29',

@@ -13,7 +13,7 @@ from typing import Any
 # distribution name -> oldest version that was tested
 _ONEDL = {'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'onedl-mmpretrain': '1.3.6'}
 _OPENMMLAB = {'mmengine': '0.10.7', 'mmcv-lite': '2.2.0', 'mmpretrain': '1.2.0'}
-_TORCH_FLOOR = '2.4'
+_TORCH = {'torch': '2.4', 'torchvision': '0.19'}
 
 _kept_alive: list[Any] = []
 
@@ -59,11 +59,12 @@ def check_stack() -> None:
             state = 'is missing' if version is None else f'{version} is too old'
             raise ImportError(f'{name} {state}, {floors[name]} or newer is needed; '
                               f'run: pip install -e ".[{extra}]"')
-    torch_version = _version('torch')
-    if torch_version is None or _older(torch_version, _TORCH_FLOOR):
-        state = 'is missing' if torch_version is None else f'{torch_version} is too old'
-        raise ImportError(f'torch {state}, {_TORCH_FLOOR} or newer is needed; '
-                          f'run: pip install "torch>={_TORCH_FLOOR}" torchvision')
+    for name, floor in _TORCH.items():
+        version = _version(name)
+        if version is None or _older(version, floor):
+            state = 'is missing' if version is None else f'{version} is too old'
+            raise ImportError(f'{name} {state}, {floor} or newer is needed; run: pip install '
+                              f'"torch>={_TORCH["torch"]}" torchvision')
 
 
 def _cure_torchvision_nms() -> None:
@@ -98,9 +99,12 @@ def checkpoint_globals() -> list[Any]:
 
 
 def _cure_checkpoint_loading() -> None:
-    """torch >= 2.6 loads weights only, and the original mmengine can't load its own files."""
+    """torch >= 2.6 loads weights only, so the original mmengine can't load its own files.
+
+    (The maintained one takes care of that itself.)
+    """
     import torch
-    if _version('onedl-mmengine') is None:  # the maintained one does this itself
+    if _version('onedl-mmengine') is None and not _older(torch.__version__, '2.6'):
         torch.serialization.add_safe_globals(checkpoint_globals())
 
 

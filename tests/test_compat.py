@@ -11,8 +11,9 @@ from rescom_mm import compat
 pytestmark = pytest.mark.stack
 
 GOOD = {'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'onedl-mmpretrain': '1.3.7',
-        'torch': '2.13.0+cpu'}
-ORIGINAL = {'mmengine': '0.10.7', 'mmcv-lite': '2.2.0', 'mmpretrain': '1.2.0', 'torch': '2.5.1'}
+        'torch': '2.13.0+cpu', 'torchvision': '0.28.0'}
+ORIGINAL = {'mmengine': '0.10.7', 'mmcv-lite': '2.2.0', 'mmpretrain': '1.2.0', 'torch': '2.5.1',
+            'torchvision': '0.20.1'}
 
 
 @pytest.mark.parametrize('installed', [
@@ -30,6 +31,7 @@ def test_good_stacks(monkeypatch, installed):
     ({**ORIGINAL, 'mmcv-lite': '2.1.0'}, r'mmcv-lite 2\.1\.0 is too old.*\[openmmlab\]'),
     ({**GOOD, 'torch': '2.3.1'}, r'torch 2\.3\.1 is too old, 2\.4'),
     ({**GOOD, 'torch': None}, 'torch is missing'),
+    ({**GOOD, 'torchvision': None}, 'torchvision is missing'),
 ])
 def test_bad_stacks(monkeypatch, installed, message):
     monkeypatch.setattr(compat, '_version', installed.get)

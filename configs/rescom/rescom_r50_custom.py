@@ -1,8 +1,9 @@
-"""ResCom, ResNet-50, one's own images in a folder per class. Inherit it and set three things:
+"""ResCom, ResNet-50, one's own images in a folder per class. Inherit it and set:
 
     _base_ = 'rescom_r50_custom.py'
     train_dataloader = dict(dataset=dict(data_root='data/birds'))  # has train/CLASS/, test/CLASS/
     val_dataloader = dict(dataset=dict(data_root='data/birds'))
+    test_dataloader = dict(dataset=dict(data_root='data/birds'))
     model = dict(head=dict(num_classes=7))
 """
 

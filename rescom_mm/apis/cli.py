@@ -6,6 +6,7 @@ The options are those of mmpretrain's own tools.
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config, DictAction
+from mmpretrain.registry import DATASETS
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +43,8 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
     return cfg
 
 
@@ -82,6 +86,9 @@ def _check_paths(dataset: Any, key: str) -> None:
         return
     for inner in ('dataset', 'datasets'):
         _check_paths(dataset.get(inner), f'{key}.{inner}')
+    cls = DATASETS.get(dataset.get('type'))
+    if cls is None or 'download' in inspect.signature(cls).parameters:
+        return  # what downloads its data brings it there
     root = dataset.get('data_root') or ''
     prefix = dataset.get('data_prefix') or ''
     if isinstance(prefix, dict):

@@ -44,10 +44,14 @@ def train_once(config: str, seed: int, args: argparse.Namespace) -> dict[str, An
     folder = Path(args.work_dir) / Path(config).stem / f'seed{seed}'
     file = folder / 'results.json'
     options = [f'randomness.seed={seed}', *args.cfg_options]
-    if 'seed' in Config.fromfile(config).train_dataloader.dataset:
+    cfg = Config.fromfile(config)
+    if 'seed' in cfg.train_dataloader.dataset:
         options.insert(1, f'train_dataloader.dataset.seed={seed}')
+    # what makes a run another one; kept beside it, so that no old run passes for a new one
+    recipe = '\n'.join([cfg.pretty_text, *options])
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / 'recipe.txt').write_text(recipe)
         threads = max(1, len(os.sched_getaffinity(0)) // args.jobs)
         with open(folder / 'output.txt', 'w') as output:
             done = subprocess.run(
@@ -56,11 +60,10 @@ def train_once(config: str, seed: int, args: argparse.Namespace) -> dict[str, An
                 env=dict(os.environ, OMP_NUM_THREADS=str(threads)))
         if done.returncode != 0:
             raise RuntimeError(f'training {config} with seed {seed} failed; see {output.name}')
-    results = json.loads(file.read_text())
-    if results['seed'] != seed:
-        raise RuntimeError(f'{file} holds seed {results["seed"]}, not {seed}; use another '
-                           '--work-dir')
-    return results
+    if (folder / 'recipe.txt').read_text() != recipe:
+        raise RuntimeError(f'{folder} holds a run of another config or other --cfg-options; '
+                           'remove it, or use another --work-dir')
+    return json.loads(file.read_text())
 
 
 def train_all(args: argparse.Namespace) -> dict[str, list[dict]]:

@@ -58,8 +58,6 @@ def build_config(args: argparse.Namespace) -> Config:
     if args.tta:
         _use_tta(cfg)
     set_loader_defaults(cfg, ['test_dataloader'], args)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
     check_data_paths(cfg, ['test_dataloader'])
     return cfg
 

@@ -51,8 +51,6 @@ def build_config(args: argparse.Namespace) -> Config:
                              'auto_scale_lr = dict(base_batch_size=...); add it')
         cfg.auto_scale_lr.enable = True
     set_loader_defaults(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader'], args)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
     check_data_paths(cfg, ['train_dataloader', 'val_dataloader'])
     return cfg
 

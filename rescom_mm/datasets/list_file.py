@@ -21,12 +21,12 @@ def read_list_file(ann_file: str | Path, data_root: str | Path, num_classes: int
         FileNotFoundError: if the list, the folder or the first image does not exist.
         ValueError: for a malformed line, with its number.
     """
-    if not Path(ann_file).is_file():
-        raise FileNotFoundError(f'ann_file={str(ann_file)!r} does not exist; set '
-                                'train_dataloader.dataset.ann_file to the list of images')
     if not Path(data_root).is_dir():
-        raise FileNotFoundError(f'data_root={str(data_root)!r} does not exist; set '
-                                'train_dataloader.dataset.data_root to the folder of the images')
+        raise FileNotFoundError(f'data_root={str(data_root)!r} does not exist; set data_root of '
+                                'the dataset to the folder of the images')
+    if not Path(ann_file).is_file():
+        raise FileNotFoundError(f'ann_file={str(ann_file)!r} does not exist; set ann_file of the '
+                                'dataset to the list of images')
     prefix = str(data_root).rstrip('/') + '/'
     items: list[dict[str, Any]] = []
     with open(ann_file, encoding='utf-8') as file:
@@ -41,7 +41,7 @@ def read_list_file(ann_file: str | Path, data_root: str | Path, num_classes: int
             label = int(label_text)
             if label >= num_classes:
                 raise ValueError(f'{ann_file}:{number}: label {label} lies outside 0 ... '
-                                 f'{num_classes - 1}')
+                                 f'{num_classes - 1}; correct the line')
             items.append(dict(img_path=prefix + path.strip(), gt_label=label))
     if not items:
         raise ValueError(f'{ann_file} lists no image')

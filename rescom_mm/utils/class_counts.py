@@ -132,6 +132,7 @@ def delivered_items(dataset: Any, ids_by_image: dict[Any, int] | None = None
 
 def _leaf(dataset: Any, ids_by_image: dict[Any, int]) -> tuple[np.ndarray, np.ndarray]:
     name, paths = type(dataset).__name__, []
+    found: list[tuple[Any, str | None]] = []
     try:
         if hasattr(dataset, 'get_data_info'):
             found = [(item['gt_label'], item.get('img_path'))
@@ -154,27 +155,37 @@ def _leaf(dataset: Any, ids_by_image: dict[Any, int]) -> tuple[np.ndarray, np.nd
         raise ValueError(f'{name} has images without the label {error}; training with class '
                          'counts needs one class id an image') from error
     if labels.ndim != 1 or labels.dtype.kind not in 'iu':
+        shown = f': the first label is {found[0][0]!r}' if found else ''
         raise ValueError(
-            f'{name} is multi-label data (an image has several labels, or scores); rescom_mm '
-            'needs exactly one class id an image: use a single-label dataset')
+            f'{name} is multi-label data (an image has several labels, or scores){shown}; '
+            'rescom_mm needs exactly one class id an image: use a single-label dataset')
     # a file listed under two labels is an image of each
     ids = [ids_by_image.setdefault((path, label) if path else (id(dataset), i), len(ids_by_image))
            for i, (path, label) in enumerate(zip(paths or [None] * len(labels), labels.tolist()))]
     return np.array(ids, dtype=np.int64), labels.astype(np.int64)
 
 
-def count_classes(dataset: Any, num_classes: int) -> ClassCounts:
-    """Counts of a training dataset, wrappers included; see :class:`ClassCounts`.
+def count_classes(dataset: Any, num_classes: int,
+                  key: str = 'train_dataloader.dataset') -> ClassCounts:
+    """Counts of a dataset, wrappers included; see :class:`ClassCounts`.
+
+    Args:
+        dataset: a dataset with one label an image.
+        num_classes: C.
+        key: config key of the dataset, for errors.
 
     Raises:
         ValueError: for a label outside 0 ... num_classes - 1, and as :func:`delivered_items`.
     """
-    ids, labels = delivered_items(dataset)
+    try:
+        ids, labels = delivered_items(dataset)
+    except ValueError as error:
+        raise ValueError(f'{key}: {error}') from error
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if wrong.size:
         first = int(wrong[0])
         raise ValueError(
-            f'train_dataloader.dataset: item {first}{_where(dataset, first)} has label '
+            f'{key}: item {first}{_where(dataset, first)} has label '
             f'{labels[first]}, outside 0 ... {num_classes - 1} ({wrong.size} such items); correct '
             f'the labels, or model.head.num_classes (now {num_classes})')
     _, firsts = np.unique(ids, return_index=True)

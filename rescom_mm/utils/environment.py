@@ -59,14 +59,16 @@ def hardware() -> dict[str, Any]:
 
 def git_commit() -> str | None:
     """Commit of this package's checkout, ``+`` behind it where files differ from it."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).resolve().parents[2]
 
     def git(*args: str) -> str:
         return subprocess.run(['git', '-C', str(folder), *args], capture_output=True, text=True,
                               check=True, timeout=10).stdout.strip()
 
     try:
-        changed = git('status', '--porcelain', '--untracked-files=no', '--', str(folder))
+        if Path(git('rev-parse', '--show-toplevel')).resolve() != folder:
+            return None  # installed inside somebody else's repository
+        changed = git('status', '--porcelain', '--untracked-files=no')
         return git('rev-parse', 'HEAD') + ('+' if changed else '')
     except (OSError, subprocess.SubprocessError):
         return None

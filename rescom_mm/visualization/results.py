@@ -38,7 +38,7 @@ def results_table(results: dict[str, Any]) -> str:
         rows += [(f'  class {names[c]}', '', str(images[c]), '-' if a is None else f'{a:.2f}')
                  for c, a in enumerate(accuracy)]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    lines = [f'Last epoch ({last["epoch"]}), seed {results["seed"]}, '
+    lines = [f'Last epoch ({last["epoch"]:g}), seed {results["seed"]}, '
              f'{results["wall_time_s"]:.0f} s']
     lines += ['  '.join([row[0].ljust(widths[0]),
                          *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
@@ -47,7 +47,7 @@ def results_table(results: dict[str, Any]) -> str:
               if name not in ('epoch', 'iter') and not name.startswith('shot/')]
     if best is not None:
         lines.append(f'(best {best["key"]} on the evaluation set, no result: {best["value"]:.2f} '
-                     f'at epoch {best["epoch"]})')
+                     f'at epoch {best["epoch"]:g})')
     return '\n'.join(lines)
 
 
@@ -98,7 +98,7 @@ def _draw_classes(axes: Any, results: dict[str, Any]) -> None:
 
 
 def _draw_curves(axes: Any, results: dict[str, Any]) -> None:
-    per_epoch = max(results['iterations'] / max(results['epochs'], 1), 1)
+    per_epoch = results['iterations'] / (results['epochs'] or 1)
     axes.set(title='Training', xlabel='epoch', ylabel='loss')
     names = dict(loss='total', loss_cls='classification', loss_con='contrastive (weighted)')
     for name, points in results['curves'].items():

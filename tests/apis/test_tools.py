@@ -28,7 +28,9 @@ def test_train_options(tmp_path):
     assert cfg.resume and cfg.load_from is None and cfg.val_dataloader is None
     assert cfg.work_dir == str(Path('work_dirs') / 'rescom_tiny_digits-lt')
     workers = 'train_dataloader.num_workers=2'
-    assert 'persistent_workers' in config_of('--cfg-options', workers).train_dataloader
+    assert config_of('--cfg-options', workers).train_dataloader.persistent_workers
+    restarted = config_of('--no-persistent-workers', '--cfg-options', workers)
+    assert not restarted.train_dataloader.persistent_workers
 
 
 def test_test_options(tmp_path):
@@ -61,6 +63,16 @@ def test_missing_files_name_the_key(argv, message, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit, match=message):
         train.build_config(train.parse_args(argv))
+
+
+def test_data_that_is_downloaded_may_be_missing(tmp_path):
+    config = tmp_path / 'cifar.py'
+    config.write_text('''
+train_dataloader = dict(dataset=dict(
+    type='LongTailedDataset', imbalance_factor=100,
+    dataset=dict(type='CIFAR10', data_root='nowhere', split='train')))
+''')
+    train.build_config(train.parse_args([str(config)]))
 
 
 def test_misspelt_option_ends_in_one_clear_error(tmp_path):
@@ -130,6 +142,8 @@ def test_compare(tmp_path, capsys):
             for seed in (0, 1)]
     assert [run['seed'] for run in runs] == [0, 1]
     assert 'seed=1' in runs[1]['config_text']  # the data set's too
+    with pytest.raises(RuntimeError, match='another config or other --cfg-options'):
+        compare.main([*argv, 'randomness.deterministic=True'])
 
 
 def test_own_images_in_folders(tmp_path):

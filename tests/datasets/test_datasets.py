@@ -122,7 +122,7 @@ def test_bad_lists(tmp_path, lines, error, message):
 
 
 def test_missing_paths(tmp_path):
-    with pytest.raises(FileNotFoundError, match='ann_file'):
+    with pytest.raises(FileNotFoundError, match='data_root'):
         ImageNetLT(str(tmp_path / 'nowhere'))
     with pytest.raises(FileNotFoundError, match='ann_file'):
         ImageNetLT(str(tmp_path), ann_file='other.txt')

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, get_comm_device, get_world_size
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, LoggerHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
@@ -19,10 +19,10 @@ class ClassBalancedQueueHook(Hook):
     """Writes each step's keys into the model's queue, after the optimiser step.
 
     Keys are gathered over the ranks with one collective and written in the same order everywhere,
-    so the queue is bitwise the same on every rank. At the end of each epoch the share of
-    written slots and the mean age of the keys, in steps, are logged as ``queue_fill`` and
-    ``queue_age``. ``--resume`` restores the queue; ``load_from`` leaves it empty. A model without
-    a queue is left alone.
+    so the queue is bitwise the same on every rank. Whenever ``LoggerHook`` logs, the share of
+    written slots and the mean age of the keys, in steps, are read back and logged as
+    ``queue_fill`` and ``queue_age``. ``--resume`` restores the queue; ``load_from`` leaves it
+    empty. A model without a queue is left alone.
 
     Args:
         enqueue_view: ``'first'`` (the released code) or ``'second'`` (the paper).
@@ -36,6 +36,7 @@ class ClassBalancedQueueHook(Hook):
                              f'got {enqueue_view!r}')
         self.enqueue_view = enqueue_view
         self._rows: int | None = None
+        self._interval = 50
 
     @staticmethod
     def check_present(runner: Runner) -> None:
@@ -55,6 +56,8 @@ class ClassBalancedQueueHook(Hook):
             # what load_from brings along are keys of another run: of another state of the
             # encoder, and maybe of other classes
             queue.reset()
+        self._interval = next((hook.interval for hook in runner.hooks
+                               if isinstance(hook, LoggerHook)), self._interval)
         if get_world_size() > 1:
             self._rows = self._largest_batch(runner)
 
@@ -75,12 +78,11 @@ class ClassBalancedQueueHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: dict | None = None) -> None:
         queue = _queue(runner)
-        if queue is not None:
-            queue.commit(view=0 if self.enqueue_view == 'first' else 1, rows=self._rows)
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        queue = _queue(runner)
-        if queue is not None:
+        if queue is None:
+            return
+        queue.commit(view=0 if self.enqueue_view == 'first' else 1, rows=self._rows)
+        if self.every_n_inner_iters(batch_idx, self._interval) or self.end_of_epoch(
+                runner.train_dataloader, batch_idx):
             for name, value in queue.status().items():
                 runner.message_hub.update_scalar(f'train/queue_{name}', value)
 

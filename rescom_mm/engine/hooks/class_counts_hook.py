@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class ClassCountsHook(Hook):
     Raises:
         ValueError: before the first step, for labels out of range, a class without images, another
             number of classes than the head's, classes that differ between training and
-            evaluation data, or ranks that hold different lists.
+            evaluation data, ranks that hold different lists, or a queue without its hook.
     """
 
     # before EMAHook copies the model, and in before_run, before a checkpoint is resumed: mmengine
@@ -42,29 +43,40 @@ class ClassCountsHook(Hook):
 
     def __init__(self) -> None:
         self._counts: ClassCounts | None = None
+        self._names: Sequence[str] | None = None
 
     def before_run(self, runner: Runner) -> None:
         if isinstance(runner._train_loop, BaseLoop):  # else it is a test, or a validation alone
             ClassBalancedQueueHook.check_present(runner)
-            self._counts = self._count(runner)
+            self._count(runner)
+            if isinstance(runner._val_loop, BaseLoop):
+                self._prepare(runner._val_loop, 'val_dataloader.dataset')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
         if 'class_counts' in meta and not isinstance(runner._train_loop, BaseLoop):
             self._counts = ClassCounts.from_meta(meta['class_counts'])
+            self._names = meta.get('classes')
 
     def before_val(self, runner: Runner) -> None:
-        self._give_to_metrics(runner.val_loop)
+        if not isinstance(runner._train_loop, BaseLoop):
+            self._prepare(runner.val_loop, 'val_dataloader.dataset')
 
     def before_test(self, runner: Runner) -> None:
-        self._give_to_metrics(runner.test_loop)
+        self._prepare(runner.test_loop, 'test_dataloader.dataset')
 
-    def _give_to_metrics(self, loop: Any) -> None:
+    def _prepare(self, loop: Any, key: str) -> None:
+        """Checks evaluation data against the training data and gives its metrics the counts."""
+        if self._counts is None:
+            return
+        dataset = loop.dataloader.dataset
+        _check_same_classes(self._names, _class_names(dataset), key)
+        count_classes(dataset, len(self._counts.images), key)
         for metric in loop.evaluator.metrics:
-            if self._counts is not None and isinstance(metric, NeedsClassCounts):
+            if isinstance(metric, NeedsClassCounts):
                 metric.set_class_counts(self._counts)
 
-    def _count(self, runner: Runner) -> ClassCounts:
+    def _count(self, runner: Runner) -> None:
         dataset = runner.train_dataloader.dataset
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         names = _class_names(dataset)
@@ -77,38 +89,45 @@ class ClassCountsHook(Hook):
                 f'model.head.num_classes={num_classes} but the training data has {len(names)} '
                 f'classes; set model.head.num_classes={len(names)}')
         counts = count_classes(dataset, num_classes)
-        users = [module for module in model.modules()
-                 if isinstance(module, NeedsClassCounts) and module.needs_counts]
-        if users:
-            self._check_every_class(counts, names, users)
-            self._check_sampler(runner, users)
+        users = {name: module for name, module in model.named_modules()
+                 if isinstance(module, NeedsClassCounts)}
+        needing = [user for user in users.values() if user.needs_counts]
+        self._check_every_class(runner, counts, names, needing)
+        self._check_sampler(runner, needing)
         self._check_ranks(counts)
-        self._check_evaluation_classes(runner, names)
 
         if isinstance(getattr(dataset, '_metainfo', None), dict):
             dataset._metainfo['class_counts'] = counts.to_meta()
         else:  # torch's own wrappers
             dataset.metainfo = dict(classes=names, class_counts=counts.to_meta())
-        for user in users:
-            user.set_class_counts(counts)
-        return counts
+        for name, user in users.items():
+            try:
+                user.set_class_counts(counts)
+            except ValueError as error:
+                key = name.replace('loss_module', 'loss')
+                raise ValueError(f'model.{key}.class_counts: {error}') from error
+        self._counts, self._names = counts, names
 
     @staticmethod
-    def _check_every_class(counts: ClassCounts, names: Any, users: list) -> None:
+    def _check_every_class(runner: Runner, counts: ClassCounts, names: Any,
+                           needing: list) -> None:
         empty = np.flatnonzero(np.array(counts.images) == 0)
         if empty.size:
             shown = ', '.join(f'{c} ({names[c]})' if names else str(c) for c in empty[:8])
             more = f' and {empty.size - 8} more' if empty.size > 8 else ''
+            message = f'train_dataloader.dataset has no image of class {shown}{more}'
+            if not needing:
+                runner.logger.warning(message)
+                return
             raise ValueError(
-                f'train_dataloader.dataset has no image of class {shown}{more}, and '
-                f'{type(users[0]).__name__} needs every class; add images, or remove the class '
-                'from the labels and lower model.head.num_classes '
+                f'{message}, and {type(needing[0]).__name__} needs every class; add images, or '
+                'remove the class from the labels and lower model.head.num_classes '
                 f'(now {len(counts.images)})')
 
     @staticmethod
-    def _check_sampler(runner: Runner, users: list) -> None:
+    def _check_sampler(runner: Runner, needing: list) -> None:
         sampler = runner.train_dataloader.sampler
-        prior = [type(user).__name__ for user in users if user.counts_field == 'samples']
+        prior = [type(user).__name__ for user in needing if user.counts_field == 'samples']
         if prior and not isinstance(sampler, _EVEN_SAMPLERS):
             runner.logger.warning(
                 f'{prior[0]} adjusts for the class prior of the dataset, but the sampler '
@@ -122,19 +141,21 @@ class ClassCountsHook(Hook):
                              f'(here {sum(counts.images)} images); give every rank the same '
                              'list of images')
 
-    @staticmethod
-    def _check_evaluation_classes(runner: Runner, names: Any) -> None:
-        if names is None or not isinstance(runner._val_loop, BaseLoop):
-            return
-        others = _class_names(runner.val_dataloader.dataset)
-        if others is None or list(others) == list(names):
-            return
-        missing, extra = sorted(set(names) - set(others)), sorted(set(others) - set(names))
-        raise ValueError(
-            f'train_dataloader.dataset has {len(names)} classes, val_dataloader.dataset has '
-            f'{len(others)}, and they differ (only in training: {missing[:5]}, only in '
-            f'validation: {extra[:5]}): labels would shift; give both the same class folders, or '
-            'the same metainfo=dict(classes=[...])')
+
+def _check_same_classes(names: Any, others: Any, key: str) -> None:
+    if not names or not others or list(names) == list(others):
+        return
+    missing, extra = sorted(set(names) - set(others)), sorted(set(others) - set(names))
+    if missing or extra:
+        how = f'only in training: {missing[:5]}, only in {key}: {extra[:5]}'
+    else:
+        first = next(i for i, (a, b) in enumerate(zip(names, others)) if a != b)
+        how = (f'the same ones in another order: class {first} is {names[first]!r} in training, '
+               f'{others[first]!r} here')
+    raise ValueError(
+        f'the training data has {len(names)} classes, {key} has {len(others)}, and they differ '
+        f'({how}): labels would shift; give both the same class folders, or the same '
+        'metainfo=dict(classes=[...])')
 
 
 def _class_names(dataset: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import mmengine
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from ...evaluation import ShotAccuracy
@@ -16,6 +16,7 @@ from ...utils.environment import describe_run
 from ...visualization.results import draw_results, results_table
 
 _HISTORY = 'rescom_results/history'
+_ELAPSED = 'rescom_results/elapsed'
 
 
 @HOOKS.register_module()
@@ -38,7 +39,12 @@ class ResultsHook(Hook):
         self._started = 0.0
 
     def before_train(self, runner: Runner) -> None:
-        self._started = time.time()
+        # a resumed run goes on from the time that the checkpoint had taken
+        self._started = time.time() - runner.message_hub.runtime_info.get(_ELAPSED, 0.0)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
+        runner.message_hub.update_info(_ELAPSED, time.time() - self._started)
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         if not isinstance(runner._train_loop, BaseLoop):
@@ -47,7 +53,7 @@ class ResultsHook(Hook):
         history = list(hub.runtime_info.get(_HISTORY, []))
         figures = {name: float(value) for name, value in (metrics or {}).items()
                    if isinstance(value, (int, float))}
-        history.append(dict(epoch=runner.epoch, iter=runner.iter, **figures))
+        history.append(dict(epoch=_epochs(runner), iter=runner.iter, **figures))
         hub.update_info(_HISTORY, history)  # in every checkpoint, so a resume goes on with it
 
     def after_train(self, runner: Runner) -> None:
@@ -79,9 +85,9 @@ class ResultsHook(Hook):
         results = describe_run(runner)
         results.update(
             wall_time_s=round(time.time() - self._started, 1),
-            epochs=runner.epoch,
+            epochs=_epochs(runner),
             iterations=runner.iter,
-            last=_figures(history[-1]) if history else None,
+            last=history[-1] if history else None,
             best_on_evaluation_set=_best(history),
             classes=list(names) if names else None,
             class_counts=meta.get('class_counts'),
@@ -94,8 +100,11 @@ class ResultsHook(Hook):
         return results
 
 
-def _figures(entry: dict) -> dict[str, Any]:
-    return {name: value for name, value in entry.items() if name not in ('data_time', 'time')}
+def _epochs(runner: Runner) -> float:
+    """Epochs done; under an iteration-based loop as passes of the sampler."""
+    if isinstance(runner.train_loop, EpochBasedTrainLoop):
+        return runner.epoch
+    return round(runner.iter / len(runner.train_dataloader), 3)
 
 
 def _best(history: list[dict]) -> dict[str, Any] | None:

@@ -141,13 +141,13 @@ class SiameseClassifier(ImageClassifier):
                 'views of each; wrap the augmentations of train_dataloader.dataset.pipeline in '
                 "dict(type='MultiView', num_views=2, transforms=[[...]]), and use "
                 'SiameseDataPreprocessor')
+        labels_B = torch.cat([sample.gt_label for sample in data_samples])
+        if len(labels_B) != B:
+            raise ValueError(f'{B} samples carry {len(labels_B)} labels: multi-label data; '
+                             'rescom_mm needs exactly one class id an image')
         feats = self.extract_feat(inputs)
         losses = self._classification_losses(feats, data_samples)
         if self.contrastive_loss is not None:
-            labels_B = torch.cat([sample.gt_label for sample in data_samples])
-            if len(labels_B) != B:
-                raise ValueError(f'{B} samples carry {len(labels_B)} labels: multi-label data; '
-                                 'rescom_mm needs exactly one class id an image')
             z_MD = self.project(feats)
             losses['loss_con'] = self.contrastive_loss(z_MD, labels_B.repeat(2), self.queue)
             if self.queue is not None and self.training:

@@ -26,7 +26,7 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
         pad_size_divisor: pads images at the right and the bottom to a multiple of it.
         pad_value: what is padded with.
         to_rgb: whether to turn BGR images into RGB.
-        to_onehot: whether to make one-hot scores too (one view only).
+        to_onehot: whether to make one-hot scores too.
         num_classes: of the one-hot scores.
         batch_augments: None; what mixes labels (mixup, CutMix) has no meaning for two views.
     """
