@@ -19,6 +19,8 @@ class BrokenDigits(DigitsLT):
         super().__init__(**kwargs)
         if fault == 'classes':
             self._metainfo['classes'] = ('zero', *'123456789')
+        if fault == 'order':
+            self._metainfo['classes'] = tuple('9876543210')
 
     def load_data_list(self):
         items = super().load_data_list()
@@ -42,14 +44,44 @@ class BrokenDigits(DigitsLT):
     (dict(train_dataloader__dataset=dict(type='BrokenDigits', fault='multi')), 'multi-label'),
     (dict(train_dataloader__dataset=dict(type='BrokenDigits', fault='ragged')), 'multi-label'),
     (dict(val_dataloader__dataset=dict(type='BrokenDigits', fault='classes')),
-     r"only in training: \['0'\].*only in validation: \['zero'\]"),
+     r"only in training: \['0'\], only in val_dataloader.dataset: \['zero'\]"),
+    (dict(val_dataloader__dataset=dict(type='BrokenDigits', fault='order')),
+     "another order: class 0 is '0' in training, '9' here"),
+    (dict(val_dataloader__dataset=dict(type='BrokenDigits', fault='label')),
+     r'val_dataloader\.dataset: item 3 has label 10'),
+    (dict(val_dataloader__dataset=dict(type='BrokenDigits', fault='multi')),
+     r'val_dataloader\.dataset: BrokenDigits is multi-label data'),
+    (dict(val_evaluator=[dict(type='ShotAccuracy', class_counts=[5] * 9)]), 'has 9 entries'),
     (dict(model__head__num_classes=11), r'num_classes=11 but the training data has 10'),
-    (dict(model__head__loss__class_counts=[5] * 9), 'has 9 entries, the training data has 10'),
+    (dict(model__head__loss__class_counts=[5] * 9),
+     r'model\.head\.loss\.class_counts: .*has 9 entries, the training data has 10'),
+    (dict(model__contrastive_loss=dict(beta=0, class_counts=[5] * 3)), 'has 3 entries'),
     (dict(model__head__loss__class_counts=[5] * 9 + [0]), 'positive number of images'),
 ])
 def test_contradictions_end_before_training(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         train(tmp_path, **options)
+
+
+def test_other_classes_at_test_time(tmp_path):
+    train(tmp_path, epochs=1)
+    runner = Runner.from_cfg(tiny_config(
+        tmp_path / 'test', load_from=str(tmp_path / 'epoch_1.pth'),
+        test_dataloader__dataset=dict(type='BrokenDigits', fault='classes')))
+    with pytest.raises(ValueError, match=r"only in test_dataloader.dataset: \['zero'\]"):
+        runner.test()
+
+
+def test_empty_class_only_warns_where_nobody_needs_it(tmp_path):
+    runner = Runner.from_cfg(tiny_config(
+        tmp_path, train_dataloader__dataset=dict(type='BrokenDigits', fault='empty'),
+        model__head__loss=dict(_delete_=True, type='CrossEntropyLoss'),
+        model__contrastive_loss__beta=0))
+    said = []
+    runner.logger.warning = said.append
+    runner.train_loop  # noqa: B018
+    runner.call_hook('before_run')
+    assert any('no image of class 7 (7)' in message for message in said)
 
 
 def test_counts_of_the_config_win(tmp_path):

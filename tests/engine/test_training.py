@@ -115,12 +115,22 @@ def test_bfloat16(tmp_path):
 
 
 def test_enqueue_view(tmp_path):
-    stored = {}
-    for view in ('first', 'second'):
-        runner = train(tmp_path / view, epochs=1, default_hooks__queue__enqueue_view=view,
-                       optim_wrapper__optimizer__lr=0.0)
-        stored[view] = runner.model.queue.keys
-    assert not torch.equal(stored['first'], stored['second'])
+    """The queue holds the keys of the view that the hook names."""
+    for view, name in enumerate(('first', 'second')):
+        runner = Runner.from_cfg(tiny_config(tmp_path / name, epochs=1,
+                                             default_hooks__queue__enqueue_view=name))
+        staged = {}
+        stage = runner.model.queue.stage
+        runner.model.queue.stage = lambda keys, labels, stage=stage, staged=staged: (
+            staged.update(keys=keys.detach(), labels=labels), stage(keys, labels))
+        runner.train()
+        queue = runner.model.queue
+        # one of the last batch's images whose class nobody after it in the batch shares
+        last = len(staged['labels']) - 1
+        label = int(staged['labels'][last])
+        slots = (queue.labels == label).nonzero().flatten()
+        matches = [(queue.keys[slots] == staged['keys'][v, last]).all(1).any() for v in range(2)]
+        assert matches[view] and not matches[1 - view]
 
 
 def test_counts_come_from_the_checkpoint_at_test_time(trained):
@@ -185,24 +195,72 @@ with torch.no_grad():
         torch.testing.assert_close(torch.load(tmp_path / 'logits.pth'), runner.model(images))
 
 
+DUMP_HOOK = """
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmpretrain.registry import HOOKS
+
+@HOOKS.register_module()
+class DumpHook(Hook):
+    def after_train(self, runner):
+        torch.save(runner.model.module.state_dict(), f'{runner.work_dir}/rank{get_rank()}.pth')
+"""
+
+
 def test_two_processes(tmp_path):
-    """I8: another world size; on a machine without a GPU dist_train.sh trains with gloo."""
+    """I8 and I1: another world size, short last batches, averaged buffers; gloo without a GPU."""
+    (tmp_path / 'dump_hook.py').write_text(DUMP_HOOK)
+    (tmp_path / 'two.py').write_text(f'''
+_base_ = {str(TINY)!r}
+custom_imports = dict(imports=['rescom_mm', 'dump_hook'])
+default_hooks = dict(dump=dict(type='DumpHook'), sync=dict(type='SyncBuffersHook'))
+train_dataloader = dict(batch_size=40)
+train_cfg = dict(max_epochs=2)
+''')
     done = subprocess.run(
-        ['bash', 'tools/dist_train.sh', str(TINY), '2', '--work-dir', str(tmp_path),
-         '--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=40'],
+        ['bash', 'tools/dist_train.sh', str(tmp_path / 'two.py'), '2', '--work-dir', str(tmp_path)],
         cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
-        env={**os.environ, 'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'})
+        env={**os.environ, 'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
+             'PYTHONPATH': f'{tmp_path}:{os.environ.get("PYTHONPATH", "")}'})
     assert done.returncode == 0, done.stdout[-3000:]
     results = json.loads((tmp_path / 'results.json').read_text())
     assert results['batch_size'] == dict(per_process=40, processes=2)
-    assert results['iterations'] == 6  # 431 images over 2 x 40
-    saved = load(tmp_path / 'epoch_1.pth')['state_dict']
-    assert (saved['queue._written_Q'] >= 0).all()
+    assert results['iterations'] == 12  # 431 images over 2 x 40, twice
+    states = [torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2)]
+    for name in states[0]:
+        assert torch.equal(states[0][name], states[1][name]), name
+    assert states[0]['queue._commits'] == 12 and (states[0]['queue._written_Q'] >= 0).all()
+    assert int(states[0]['queue._ptr_G'].sum()) > 0
 
 
 @pytest.mark.parametrize('config', sorted(
     path.relative_to(ROOT) for path in (ROOT / 'configs').rglob('*_tiny_digits-lt.py')), ids=str)
 def test_every_digits_config_trains(config, tmp_path):
-    runner = train(tmp_path, config=ROOT / config, epochs=1)
-    assert (tmp_path / 'results.png').is_file()
-    assert runner.message_hub.get_scalar('train/loss').current() < 10
+    runner = train(tmp_path, config=ROOT / config, epochs=3)
+    results = json.loads((tmp_path / 'results.json').read_text())
+    parts = dict(rescom={'loss', 'loss_cls', 'loss_con'}, siambs={'loss', 'loss_cls'},
+                 supcon={'loss', 'loss_cls', 'loss_con'}, ce={'loss'}, balsfx={'loss'})
+    assert set(results['curves']) == parts[config.stem.split('_')[0].split('-')[0]]
+    curve = [value for _, value in results['curves']['loss']]
+    assert sum(curve[-7:]) < 0.95 * sum(curve[:7])  # it learns
+    assert runner.val_loop.evaluator.metrics[0].counts[0] == 128
+
+
+def test_iteration_based_loop(tmp_path):
+    """Epochs are passes of the sampler; the figures say so."""
+    runner = train(tmp_path, train_cfg=dict(_delete_=True, type='IterBasedTrainLoop', max_iters=21,
+                                   val_interval=7),
+          default_hooks__checkpoint=dict(by_epoch=False, interval=7), param_scheduler=None)
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert [entry['epoch'] for entry in results['history']] == [1, 2, 3]
+    assert results['epochs'] == 3 and results['last']['iter'] == 21
+    fill = runner.message_hub.log_scalars['train/queue_fill'].data[0]
+    assert len(fill) == 3 and fill[-1] == 1  # whenever LoggerHook logs
+
+
+@pytest.mark.slow
+def test_quick_start_reaches_what_the_readme_says(tmp_path):
+    run_tool('tools/train.py', TINY, '--work-dir', tmp_path)
+    last = json.loads((tmp_path / 'results.json').read_text())['last']
+    assert last['epoch'] == 100 and last['shot/all'] > 93 and last['shot/few'] > 84

@@ -143,7 +143,8 @@ def test_anchor_without_positive_contributes_zero_and_counts():
 @pytest.mark.parametrize('options, word', [
     (dict(temperature=0), 'temperature'), (dict(temperature=-1.0), 'temperature'),
     (dict(temperature=float('nan')), 'temperature'),
-    (dict(temperature=float('inf')), 'temperature'), (dict(num_positives=1.5), 'num_positives'), (dict(beta=1.0), 'beta'),
+    (dict(temperature=float('inf')), 'temperature'), (dict(num_positives=1.5), 'num_positives'),
+    (dict(beta=1.0), 'beta'),
     (dict(beta=-0.1), 'beta'), (dict(num_positives=0), 'num_positives'),
     (dict(num_negatives=-3), 'num_negatives'), (dict(anchors='second'), 'anchors'),
     (dict(beta=0.9, class_counts=[3, 0]), 'class_counts'),

@@ -76,15 +76,15 @@ class SPMLoss(NeedsClassCounts, nn.Module):
                  class_counts: Sequence[int] | None = None) -> None:
         super().__init__()
         if not 0 < temperature < math.inf:
-            raise ValueError(f'SPMLoss: temperature must be positive and finite, got {temperature}; '
-                             'values between 0.05 and 0.5 are usual')
+            raise ValueError('SPMLoss: temperature must be positive and finite, got '
+                             f'{temperature}; values between 0.05 and 0.5 are usual')
         if not 0 <= beta < 1:
             raise ValueError(f'SPMLoss: beta must lie in [0, 1), got {beta}; 0 weighs all classes '
                              'alike, values near 1 weigh by 1/n')
         for name, value in (('num_positives', num_positives), ('num_negatives', num_negatives)):
             if value is not None and (not isinstance(value, int) or value < 1):
-                raise ValueError(f'SPMLoss: {name} must be an integer of at least 1, got {value}; leave it out '
-                                 'to take all keys')
+                raise ValueError(f'SPMLoss: {name} must be an integer of at least 1, got {value}; '
+                                 'leave it out to take all keys')
         if anchors not in ('both', 'first'):
             raise ValueError(f"SPMLoss: anchors must be 'both' or 'first', got {anchors!r}")
         self.num_positives = num_positives
