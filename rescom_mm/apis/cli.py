@@ -58,13 +58,9 @@ def set_loader_defaults(cfg: Config, names: list[str], args: argparse.Namespace)
         loader.setdefault('collate_fn', dict(type='default_collate'))
         if args.no_pin_memory:
             loader.pin_memory = False
-        if not loader.get('num_workers'):
+        loader.setdefault('persistent_workers', True)
+        if not loader.get('num_workers') or getattr(args, 'no_persistent_workers', False):
             loader.persistent_workers = False
-        else:
-            loader.setdefault('persistent_workers',
-                              not getattr(args, 'no_persistent_workers', False))
-            if getattr(args, 'no_persistent_workers', False):
-                loader.persistent_workers = False
 
 
 def check_data_paths(cfg: Config, names: list[str]) -> None:
@@ -86,7 +82,8 @@ def _check_paths(dataset: Any, key: str) -> None:
         return
     for inner in ('dataset', 'datasets'):
         _check_paths(dataset.get(inner), f'{key}.{inner}')
-    cls = DATASETS.get(dataset.get('type'))
+    kind = dataset.get('type')
+    cls = DATASETS.get(kind) if isinstance(kind, str) else kind
     if cls is None or 'download' in inspect.signature(cls).parameters:
         return  # what downloads its data brings it there
     root = dataset.get('data_root') or ''
