@@ -1,0 +1,5 @@
+"""Class weights on ImageNet-LT, ResNet-50: beta = 0.9."""
+
+_base_ = './supcon-cbl-balsfx_r50_imagenet-lt.py'
+
+model = dict(contrastive_loss=dict(beta=0.9))

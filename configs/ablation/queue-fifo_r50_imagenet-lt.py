@@ -1,0 +1,5 @@
+"""Queue types, ImageNet-LT, ResNet-50: one FIFO: its classes follow the training data. (Class-balanced: supcon-cbq-balsfx.)"""
+
+_base_ = './supcon-cbq-balsfx_r50_imagenet-lt.py'
+
+model = dict(queue=dict(_delete_=True, type='FIFOQueue', size=4000))

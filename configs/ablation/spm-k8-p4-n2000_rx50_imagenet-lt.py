@@ -1,0 +1,7 @@
+"""Hard pair mining on ImageNet-LT, ResNeXt-50: 8 keys a class, 4 positives, 2000 negatives."""
+
+_base_ = '../rescom/rescom_rx50_imagenet-lt.py'
+
+model = dict(
+    queue=dict(keys_per_class=8),
+    contrastive_loss=dict(num_positives=4, num_negatives=2000))

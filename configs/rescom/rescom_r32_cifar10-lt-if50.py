@@ -1,0 +1,5 @@
+"""ResCom, ResNet-32, CIFAR-10-LT at imbalance factor 50: settings of factor 100 [guess]."""
+
+_base_ = './rescom_r32_cifar10-lt-if100.py'
+
+train_dataloader = dict(dataset=dict(imbalance_factor=50))
