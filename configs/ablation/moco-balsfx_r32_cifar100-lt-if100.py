@@ -1,4 +1,4 @@
-"""Ablation ladder, CIFAR-100-LT (100), ResNet-32, rung 1: MoCo and Balanced Softmax.
+"""Ladder on CIFAR-100-LT IF100, rung 1: MoCo and Balanced Softmax.
 
 The momentum is lost; 0.999 is the usual one [guess].
 """

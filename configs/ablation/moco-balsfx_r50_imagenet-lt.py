@@ -1,4 +1,4 @@
-"""Ablation ladder, ImageNet-LT, ResNet-50, rung 1: MoCo and Balanced Softmax.
+"""Ladder on ImageNet-LT, rung 1: MoCo and Balanced Softmax.
 
 The momentum is lost; 0.999 is the usual one [guess].
 """

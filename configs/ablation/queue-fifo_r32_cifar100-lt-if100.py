@@ -1,4 +1,7 @@
-"""Queue types, CIFAR-100-LT (100), ResNet-32: one FIFO: its classes follow the training data. (Class-balanced: supcon-cbq-balsfx.)"""
+"""Queue types, CIFAR-100-LT (100), ResNet-32: one FIFO: its classes follow the training data.
+
+The class-balanced one is supcon-cbq-balsfx.
+"""
 
 _base_ = './supcon-cbq-balsfx_r32_cifar100-lt-if100.py'
 

@@ -1,4 +1,7 @@
-"""Queue types, CIFAR-100-LT (100), ResNet-32: reversed: the head has the tail's share. (Class-balanced: supcon-cbq-balsfx.)"""
+"""Queue types, CIFAR-100-LT (100), ResNet-32: reversed: the head has the tail's share.
+
+The class-balanced one is supcon-cbq-balsfx.
+"""
 
 _base_ = './supcon-cbq-balsfx_r32_cifar100-lt-if100.py'
 

@@ -1,4 +1,7 @@
-"""Queue types, ImageNet-LT, ResNet-50: reversed: the head has the tail's share. (Class-balanced: supcon-cbq-balsfx.)"""
+"""Queue types, ImageNet-LT, ResNet-50: reversed: the head has the tail's share.
+
+The class-balanced one is supcon-cbq-balsfx.
+"""
 
 _base_ = './supcon-cbq-balsfx_r50_imagenet-lt.py'
 

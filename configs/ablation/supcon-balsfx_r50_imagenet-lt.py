@@ -1,4 +1,4 @@
-"""Ablation ladder, ImageNet-LT, ResNet-50, rung 2: SupCon with one FIFO queue and Balanced Softmax."""
+"""Ladder on ImageNet-LT, rung 2: SupCon with one FIFO queue and Balanced Softmax."""
 
 _base_ = './supcon-cbl-balsfx_r50_imagenet-lt.py'
 

@@ -1,4 +1,4 @@
-"""Ablation ladder, CIFAR-100-LT (100), ResNet-32, rung 3: class-balanced weights, one FIFO queue."""
+"""Ladder on CIFAR-100-LT IF100, rung 3: class-balanced weights, one FIFO queue."""
 
 _base_ = './supcon-cbq-balsfx_r32_cifar100-lt-if100.py'
 

@@ -1,4 +1,4 @@
-"""Ablation ladder, ImageNet-LT, ResNet-50, rung 3: class-balanced weights, one FIFO queue."""
+"""Ladder on ImageNet-LT, rung 3: class-balanced weights, one FIFO queue."""
 
 _base_ = './supcon-cbq-balsfx_r50_imagenet-lt.py'
 

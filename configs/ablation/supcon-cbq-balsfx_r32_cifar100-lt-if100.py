@@ -1,4 +1,4 @@
-"""Ablation ladder, CIFAR-100-LT (100), ResNet-32, rung 4: class-balanced queue, nothing mined."""
+"""Ladder on CIFAR-100-LT IF100, rung 4: class-balanced queue, nothing mined."""
 
 _base_ = './supcon-spm-balsfx_r32_cifar100-lt-if100.py'
 

@@ -1,4 +1,4 @@
-"""Ablation ladder, ImageNet-LT, ResNet-50, rung 4: class-balanced queue, nothing mined."""
+"""Ladder on ImageNet-LT, rung 4: class-balanced queue, nothing mined."""
 
 _base_ = './supcon-spm-balsfx_r50_imagenet-lt.py'
 

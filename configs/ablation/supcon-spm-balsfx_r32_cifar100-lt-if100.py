@@ -1,4 +1,4 @@
-"""Ablation ladder, CIFAR-100-LT (100), ResNet-32, rung 5: hard pair mining, Balanced Softmax on one view.
+"""Ladder on CIFAR-100-LT IF100, rung 5: hard pair mining, Balanced Softmax on one view.
 
 The last rung, SiamBS, is configs/rescom/rescom_r32_cifar100-lt-if100.py.
 """

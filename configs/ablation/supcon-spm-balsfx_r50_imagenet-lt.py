@@ -1,4 +1,4 @@
-"""Ablation ladder, ImageNet-LT, ResNet-50, rung 5: hard pair mining, Balanced Softmax on one view.
+"""Ladder on ImageNet-LT, rung 5: hard pair mining, Balanced Softmax on one view.
 
 The last rung, SiamBS, is configs/rescom/rescom_r50_imagenet-lt.py.
 """

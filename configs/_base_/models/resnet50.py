@@ -1,4 +1,4 @@
-"""ResNet-50 with a linear classifier, initialised as in torchvision, which the paper's code uses."""
+"""ResNet-50 with a linear classifier, initialised as in torchvision (the paper's code uses it)."""
 
 model = dict(
     type='ImageClassifier',

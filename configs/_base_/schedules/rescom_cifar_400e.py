@@ -1,4 +1,4 @@
-"""The paper's CIFAR schedule: 400 epochs, 10 of warm-up, 0.1, then 0.01 from 321 and 0.001 from 361.
+"""The paper's CIFAR schedule: 400 epochs, 10 of warm-up, 0.1, 0.01 from 321, 0.001 from 361.
 
 The released script never writes its rate into the optimiser on CIFAR and stays at 0.1; this is what
 the paper says.
