@@ -1,7 +1,7 @@
 """ResCom, ResNet-32, CIFAR-10-LT at imbalance factor 100.
 
 The settings are lost. The paper's gradient figure shows 100 positives and about 900 negatives,
-which means 100 keys a class [inferred from the figure]; 10 and 400 keep the shares that are mined on
+which means 100 keys a class [from the figure]; 10 and 400 keep the shares that are mined on
 CIFAR-100 [guess]; the rest is CIFAR-100's [guess].
 """
 
