@@ -55,7 +55,7 @@ def test_places_freezes_all_convolutions_but_the_last_blocks():
         backbone=MODELS.build(dict(type='ResNet', depth=50)), head=torch.nn.Linear(3, 2)))
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     rates = {id(p): group['lr'] for group in wrapper.param_groups for p in group['params']}
-    kinds = {name: module for name, module in model.named_modules()}
+    kinds = dict(model.named_modules())
     for name, parameter in model.named_parameters():
         layer = kinds[name.rpartition('.')[0]]
         frozen = isinstance(layer, torch.nn.Conv2d) and not name.startswith('backbone.layer4.2.')
