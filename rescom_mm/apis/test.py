@@ -12,6 +12,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from .cli import (
     add_common_options,
@@ -27,7 +28,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a checkpoint.')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out', help='file for the predictions or metrics')
+    parser.add_argument('--out', help='file for the predictions (.pkl) or metrics (.json)')
     parser.add_argument('--out-item', choices=['metrics', 'pred'],
                         help='what goes into --out (default: pred)')
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
@@ -40,6 +41,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.out is None and args.out_item is not None:
         parser.error('--out-item needs --out FILE')
+    if args.out and args.out_item != 'metrics' and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f'--out {args.out}: predictions go into a .pkl file; for the metrics as JSON '
+                     'add --out-item metrics')
     if not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
         parser.error(f'checkpoint {args.checkpoint} does not exist')
     return args
@@ -73,6 +77,7 @@ def _use_tta(cfg: Config) -> None:
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
+@record
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``tools/test.py``."""
     args = parse_args(argv)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from .cli import (
     add_common_options,
@@ -45,6 +47,10 @@ def build_config(args: argparse.Namespace) -> Config:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+        if args.resume == 'auto' and not (Path(cfg.work_dir) / 'last_checkpoint').is_file():
+            print(f'--resume: {cfg.work_dir} has no checkpoint, training starts from the beginning')
+        elif args.resume != 'auto' and '://' not in args.resume and not Path(args.resume).is_file():
+            raise SystemExit(f'--resume: checkpoint {args.resume} does not exist')
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise SystemExit('--auto-scale-lr: the config has no '
@@ -55,6 +61,7 @@ def build_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+@record
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``tools/train.py``."""
     cfg = build_config(parse_args(argv))

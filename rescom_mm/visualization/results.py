@@ -46,8 +46,8 @@ def results_table(results: dict[str, Any]) -> str:
     lines += [f'{name}: {value:.4g}' for name, value in last.items()
               if name not in ('epoch', 'iter') and not name.startswith('shot/')]
     if best is not None:
-        lines.append(f'(best {best["key"]} on the evaluation set, no result: {best["value"]:.2f} '
-                     f'at epoch {best["epoch"]:g})')
+        lines.append(f'(for comparison only, chosen on the evaluation set: best {best["key"]} '
+                     f'{best["value"]:.2f} at epoch {best["epoch"]:g})')
     return '\n'.join(lines)
 
 
@@ -69,7 +69,8 @@ def _draw_classes(axes: Any, results: dict[str, Any]) -> None:
     images = (results['class_counts'] or {}).get('images')
     accuracy = results['per_class_accuracy']
     axes.set(title='Accuracy by class, last epoch', xlabel='training images of the class',
-             ylabel='accuracy (%)', ylim=(-3, 103))
+             ylabel='accuracy (%)', ylim=(-3, 109), yticks=range(0, 101, 20))
+    axes.set_axisbelow(True)
     if not images or not accuracy or not results['thresholds']:
         axes.text(0.5, 0.5, 'no per-class accuracy:\nval_evaluator needs ShotAccuracy',
                   ha='center', va='center', transform=axes.transAxes)
@@ -93,6 +94,8 @@ def _draw_classes(axes: Any, results: dict[str, Any]) -> None:
                               textcoords='offset points', fontsize=8)
     for threshold in results['thresholds']:
         axes.axvline(threshold, color='0.8', linewidth=1, zorder=0)
+        axes.annotate(f' {threshold:g}', (threshold, 0), xycoords=('data', 'axes fraction'),
+                      xytext=(0, 3), textcoords='offset points', fontsize=8, color='0.5')
     axes.legend(loc='lower right', fontsize=8)
     axes.grid(axis='y', color='0.92')
 
@@ -111,7 +114,8 @@ def _draw_curves(axes: Any, results: dict[str, Any]) -> None:
     if key:
         twin = axes.twinx()
         twin.plot([entry['epoch'] for entry in history], [entry[key] for entry in history],
-                  color='0.35', linestyle='--', linewidth=1.2)
+                  color='0.35', linestyle='--', linewidth=1.2,
+                  marker='.' if len(history) < 30 else None)
         twin.set(ylabel=f'{key} on the evaluation set (%), dashed', ylim=(0, 103))
     if handles:
         axes.legend(handles, labels, loc='center right', fontsize=8)

@@ -19,11 +19,16 @@ def config_of(*argv):
 
 
 def test_train_options(tmp_path):
-    cfg = config_of('--work-dir', str(tmp_path), '--amp', '--resume', 'some.pth', '--auto-scale-lr',
+    checkpoint = tmp_path / 'some.pth'
+    checkpoint.touch()
+    cfg = config_of('--work-dir', str(tmp_path), '--amp', '--resume', str(checkpoint),
+                    '--auto-scale-lr',
                     '--cfg-options', 'train_cfg.max_epochs=3')
     assert cfg.work_dir == str(tmp_path) and cfg.optim_wrapper.type == 'AmpOptimWrapper'
-    assert cfg.resume and cfg.load_from == 'some.pth' and cfg.auto_scale_lr.enable
+    assert cfg.resume and cfg.load_from == str(checkpoint) and cfg.auto_scale_lr.enable
     assert cfg.train_cfg.max_epochs == 3 and not cfg.train_dataloader.persistent_workers
+    with pytest.raises(SystemExit, match=r'none\.pth does not exist'):
+        config_of('--resume', 'none.pth')
     cfg = config_of('--resume', '--no-validate')
     assert cfg.resume and cfg.load_from is None and cfg.val_dataloader is None
     assert cfg.work_dir == str(Path('work_dirs') / 'rescom_tiny_digits-lt')
@@ -47,6 +52,8 @@ def test_test_options(tmp_path):
     assert cfg('--tta').model.type == 'mmpretrain.AverageClsScoreTTA'
     with pytest.raises(SystemExit):
         cfg('--out-item', 'metrics')
+    with pytest.raises(SystemExit):
+        cfg('--out', 'predictions.json')
     with pytest.raises(SystemExit):
         test.parse_args([str(TINY), str(tmp_path / 'none.pth')])
 

@@ -54,8 +54,9 @@ def test_equal_on_all_ranks_and_to_one_process(world, kind, tmp_path):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
+    # spawn: a fork of a process that has trained may inherit locked threads
     mp.start_processes(worker, (world, port, kind, str(tmp_path)), nprocs=world,
-                       start_method='fork')
+                       start_method='spawn')
     states = [torch.load(tmp_path / f'{rank}.pth') for rank in range(world)]
     single = make(kind)
     for step in range(STEPS):

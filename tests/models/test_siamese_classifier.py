@@ -222,6 +222,8 @@ def test_guard_against_host_reads_works(monkeypatch):
     (dict(projector=dict(type='NonLinearNeck', in_channels=5, hid_channels=4, out_channels=6,
                          with_avg_pool=False, norm_cfg=dict(type='BN1d'))),
      r'model\.projector\.in_channels=4'),
+    (dict(head=dict(type='LinearClsHead', num_classes=3, in_channels=8)),
+     r'model\.head\.in_channels=4'),
     (dict(train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8)])), 'mixup, CutMix'),
 ])
 def test_bad_configs(changes, message):

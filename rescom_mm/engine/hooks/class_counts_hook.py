@@ -57,6 +57,12 @@ class ClassCountsHook(Hook):
         if 'class_counts' in meta and not isinstance(runner._train_loop, BaseLoop):
             self._counts = ClassCounts.from_meta(meta['class_counts'])
             self._names = meta.get('classes')
+            head_classes, trained = _head_classes(runner), len(self._counts.images)
+            if head_classes not in (None, trained):
+                raise ValueError(
+                    f'model.head.num_classes={head_classes} but the checkpoint was trained with '
+                    f'{trained} classes; set model.head.num_classes={trained}, or load another '
+                    'checkpoint')
 
     def before_val(self, runner: Runner) -> None:
         if not isinstance(runner._train_loop, BaseLoop):
@@ -80,14 +86,14 @@ class ClassCountsHook(Hook):
         dataset = runner.train_dataloader.dataset
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         names = _class_names(dataset)
-        num_classes = getattr(getattr(model, 'head', None), 'num_classes', None)
-        num_classes = num_classes or (len(names) if names else None)
+        num_classes = _head_classes(runner) or (len(names) if names else None)
         if num_classes is None:
             raise ValueError('the number of classes is unknown: give model.head.num_classes')
         if names and len(names) != num_classes:
             raise ValueError(
                 f'model.head.num_classes={num_classes} but the training data has {len(names)} '
-                f'classes; set model.head.num_classes={len(names)}')
+                f'classes ({_few(names)}); set model.head.num_classes={len(names)}, or complete '
+                'the data')
         counts = count_classes(dataset, num_classes)
         users = {name: module for name, module in model.named_modules()
                  if isinstance(module, NeedsClassCounts)}
@@ -147,15 +153,24 @@ def _check_same_classes(names: Any, others: Any, key: str) -> None:
         return
     missing, extra = sorted(set(names) - set(others)), sorted(set(others) - set(names))
     if missing or extra:
-        how = f'only in training: {missing[:5]}, only in {key}: {extra[:5]}'
+        how = f'only in training: {_few(missing)}; only in {key}: {_few(extra)}'
     else:
         first = next(i for i, (a, b) in enumerate(zip(names, others)) if a != b)
         how = (f'the same ones in another order: class {first} is {names[first]!r} in training, '
                f'{others[first]!r} here')
     raise ValueError(
         f'the training data has {len(names)} classes, {key} has {len(others)}, and they differ '
-        f'({how}): labels would shift; give both the same class folders, or the same '
-        'metainfo=dict(classes=[...])')
+        f'({how}): labels would shift; give both the same class folders (one may be empty in the '
+        'evaluation data) or the same list of classes. When testing: is it the right checkpoint?')
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    return ', '.join(map(str, names[:most])) + (', ...' if len(names) > most else '') or 'none'
+
+
+def _head_classes(runner: Runner) -> int | None:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return getattr(getattr(model, 'head', None), 'num_classes', None)
 
 
 def _class_names(dataset: Any) -> Any:

@@ -21,8 +21,8 @@ def probe_shapes(model: Any) -> int | None:
         D, or None where the backbone can't run here (custom device code, say).
 
     Raises:
-        ValueError: if the head's pre-logits are no ``[N, F]`` tensor, or the projector can't take
-            them, or its output is no ``[N, D]`` tensor.
+        ValueError: if the head's pre-logits are no ``[N, F]`` tensor, head or projector can't take
+            what they get, or the projector's output is no ``[N, D]`` tensor.
     """
     modes = {module: module.training for module in model.modules()}
     model.eval()
@@ -59,6 +59,12 @@ def _project(model: Any, feats: Any) -> int:
             f'the projector needs pre-logits of shape [N, F], but {type(model.backbone).__name__} '
             f'with neck {type(model.neck).__name__} and head {type(model.head).__name__} gives '
             f"{got}; a neck such as dict(type='GlobalAveragePooling') makes one vector an image")
+    try:
+        model.head(feats)
+    except RuntimeError as error:
+        raise ValueError(f'model.head {type(model.head).__name__} cannot take the features of '
+                         f'{type(model.backbone).__name__} ({error}); set model.head.in_channels='
+                         f'{pre_logits.shape[1]}') from error
     name = type(model.projector).__name__
     try:
         z_ND = model.projector((pre_logits,))
