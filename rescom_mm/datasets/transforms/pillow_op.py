@@ -21,6 +21,12 @@ def _affine(image: Image.Image, matrix: tuple, resample: Image.Resampling, fill:
     return image.transform(image.size, Image.Transform.AFFINE, matrix, resample, fillcolor=fill)
 
 
+def _posterize(image: Image.Image, m: float, resample: Image.Resampling, fill: tuple
+               ) -> Image.Image:
+    # newer Pillows refuse 0 bits, which are black
+    return ImageOps.posterize(image, int(m)) if m >= 1 else Image.new('RGB', image.size)
+
+
 def _enhance(enhancer: Any) -> _Op:
     return lambda image, m, resample, fill: enhancer(image).enhance(1 + m)
 
@@ -34,7 +40,7 @@ _OPS: dict[str, _Op] = {
     'color': _enhance(ImageEnhance.Color),
     'contrast': _enhance(ImageEnhance.Contrast),
     'sharpness': _enhance(ImageEnhance.Sharpness),
-    'posterize': lambda image, m, *how: ImageOps.posterize(image, int(m)),
+    'posterize': _posterize,
     'solarize': lambda image, m, *how: ImageOps.solarize(image, int(m)),
 }
 
