@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import re
+import warnings
 from typing import Any
 
 # distribution name -> oldest version that was tested
@@ -135,9 +136,15 @@ def _cure_adjust_hue() -> None:
         module.adjust_hue = adjust_hue
 
 
+def _quieten_adjust_color() -> None:
+    """mmcv warns in every data loader worker when ColorJitter uses Pillow, whatever the options."""
+    warnings.filterwarnings('ignore', "Only use 'alpha' for pillow backend", UserWarning)
+
+
 def apply() -> None:
     """Checks the stack and cures the faults that this machine shows."""
     check_stack()
     _cure_torchvision_nms()
     _cure_checkpoint_loading()
     _cure_adjust_hue()
+    _quieten_adjust_color()

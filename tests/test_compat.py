@@ -55,3 +55,12 @@ def test_import_in_a_fresh_process_needs_nothing_else():
     code = ('import rescom_mm; from mmpretrain.registry import MODELS; '
             'MODELS.get("SPMLoss").__name__')
     subprocess.run([sys.executable, '-c', code], check=True, timeout=120)
+
+
+def test_colour_jitter_with_pillow_is_quiet():
+    code = ("import rescom_mm, numpy as np; from mmpretrain.registry import TRANSFORMS; "
+            "TRANSFORMS.build(dict(type='ColorJitter', saturation=0.4, backend='pillow'))"
+            "(dict(img=np.zeros((4, 4, 3), np.uint8)))")
+    done = subprocess.run([sys.executable, '-c', code], check=True, timeout=120,
+                          capture_output=True, text=True)
+    assert 'alpha' not in done.stderr

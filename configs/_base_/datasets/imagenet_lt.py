@@ -1,8 +1,7 @@
-"""ImageNet-LT, two views a sample.
+"""ImageNet-LT, two views a sample, each with crop, flip, colour jitter, grayscale and RandAugment.
 
 The lists ImageNet_LT_{train,val,test}.txt lie in data_root beside ImageNet's train/ and val/.
-The views have the paper's crop, flip, colour jitter and grayscale; its RandAugment (the older,
-non-increasing one) is not in yet.
+Crop, resizing, jitter and grayscale give the pixels of torchvision's transforms on Pillow images.
 """
 
 data_root = 'data/imagenet'
@@ -11,10 +10,13 @@ data_preprocessor = dict(num_classes=1000, mean=[123.675, 116.28, 103.53],
                          std=[58.395, 57.12, 57.375], to_rgb=True)
 
 augmentation = [
-    dict(type='RandomResizedCrop', scale=224, crop_ratio_range=(0.08, 1.0)),
+    dict(type='RandomResizedCrop', scale=224, crop_ratio_range=(0.08, 1.0), backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, backend='cv2'),
-    dict(type='RandomGrayscale', prob=0.2, keep_channels=True, color_format='bgr'),
+    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, backend='pillow'),
+    dict(type='PillowOp', op='color', channel_order='bgr', magnitude=-1, prob=0.2),  # to grey
+    # the older policy, not timm's increasing one
+    dict(type='RandAugmentNonIncreasing', channel_order='bgr', num_policies=2, magnitude_level=10,
+         magnitude_std=0.5, prob=0.5),
 ]
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -23,7 +25,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=256, edge='short'),
+    dict(type='ResizeEdge', scale=256, edge='short', backend='pillow'),
     dict(type='CenterCrop', crop_size=224),
     dict(type='PackInputs'),
 ]

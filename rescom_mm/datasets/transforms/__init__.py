@@ -1,0 +1,5 @@
+from .auto_augment import AutoAugmentCIFAR10, RandAugmentNonIncreasing
+from .clipped_cutout import ClippedCutout
+from .pillow_op import PillowOp
+
+__all__ = ['AutoAugmentCIFAR10', 'ClippedCutout', 'PillowOp', 'RandAugmentNonIncreasing']
