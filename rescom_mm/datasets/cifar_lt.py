@@ -58,7 +58,7 @@ class CIFARLT(BaseDataset):
         """The chosen images and labels, in memory; class by class in training."""
         self._check_names()
         parts = [self._read_batch(name, md5) for name, md5 in self.FILES[self.split].items()]
-        images = np.concatenate([part[0] for part in parts])
+        images = np.concatenate([part[0] for part in parts]) if len(parts) > 1 else parts[0][0]
         labels = np.concatenate([part[1] for part in parts])
         chosen = np.arange(len(labels))
         if self.split == 'train':
