@@ -37,7 +37,8 @@ def write_cifar100(root, train=50000, test=10000):
         entry = {b'data': batch(labels), b'fine_labels': labels.tolist(),
                  b'coarse_labels': (labels // 5).tolist()}
         (folder / name).write_bytes(pickle.dumps(entry, protocol=2))
-    (folder / 'meta').write_bytes(python2_pickle('fine_label_names', CIFAR100LT.METAINFO['classes']))
+    (folder / 'meta').write_bytes(python2_pickle('fine_label_names',
+                                                 CIFAR100LT.METAINFO['classes']))
 
 
 def write_cifar10(root, train=50000, test=10000):

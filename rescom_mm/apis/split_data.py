@@ -75,7 +75,7 @@ def split_labels(labels: np.ndarray, names: Sequence[str], test_per_class: int,
     if test_per_class < 1:
         raise ValueError(f'--test-per-class must be at least 1, got {test_per_class}')
     if sizes.min() <= test_per_class:
-        raise ValueError(f'class {names[sizes.argmin()]} has {sizes.min()} images: '
+        raise ValueError(f'class {names[int(sizes.argmin())]} has {sizes.min()} images: '
                          f'--test-per-class {test_per_class} leaves none to train on; give at most '
                          f'{sizes.min() - 1}, or more images')
     generator = np.random.RandomState(seed)

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from mmpretrain.datasets import CustomDataset
+from mmpretrain.registry import DATASETS
 from PIL import Image
 
 from rescom_mm.apis import prepare_data, split_data
@@ -16,7 +16,7 @@ from tests.runs import ROOT
 
 
 def test_prepare_cifar(tmp_path, capsys):
-    write_cifar100(tmp_path, 20000, 200)
+    write_cifar100(tmp_path, 10000, 200)
     argv = ['cifar100', '--data-root', str(tmp_path)]
     with pytest.raises(SystemExit, match='has MD5'):
         prepare_data.main(argv)
@@ -24,8 +24,8 @@ def test_prepare_cifar(tmp_path, capsys):
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[-5:]]
     assert rows[0] == ['split', 'images', 'classes', 'largest', 'smallest', 'many', 'medium', 'few',
                        'checked']
-    sizes = np.array(long_tailed_sizes(200, 100, 50))
-    assert rows[2] == ['train,', 'factor', '50', str(sizes.sum()), '100', '200', '4',
+    sizes = np.array(long_tailed_sizes(100, 100, 50))
+    assert rows[2] == ['train,', 'factor', '50', str(sizes.sum()), '100', '100', '2',
                        str((sizes > 100).sum()), str(((sizes >= 20) & (sizes <= 100)).sum()),
                        str((sizes < 20).sum()), 'labels', 'only']
     assert rows[4] == ['test', '200', '100', '2', '2', 'labels', 'only']
@@ -37,7 +37,7 @@ def test_prepare_downloads_by_torchvision(tmp_path, monkeypatch):
 
     def stand_in(root, download):
         calls.append((root, download))
-        write_cifar100(tmp_path / 'new', 20000, 200)
+        write_cifar100(tmp_path / 'new', 10000, 200)
 
     monkeypatch.setattr(torchvision.datasets, 'CIFAR100', stand_in)
     argv = ['cifar100', '--data-root', str(tmp_path / 'new'), '--no-check-md5']
@@ -51,7 +51,7 @@ def test_prepare_downloads_by_torchvision(tmp_path, monkeypatch):
         raise OSError('no route to host')
 
     monkeypatch.setattr(torchvision.datasets, 'CIFAR100', no_network)
-    with pytest.raises(SystemExit, match='could not be fetched .no route to host.*unpack it'):
+    with pytest.raises(SystemExit, match=r'could not be fetched .no route to host.*unpack it'):
         prepare_data.main(['cifar100', '--data-root', str(tmp_path / 'none'), '--download'])
     with pytest.raises(SystemExit):
         prepare_data.main(['inat18', '--data-root', str(tmp_path), '--download'])
@@ -120,9 +120,8 @@ def test_split(birds, capsys):
     assert '78 training and 6 test images' in said
     # what it says to write into the config works
     options = eval(said.split('dataset=')[1], {'dict': dict})
-    assert options.pop('type') == 'CustomDataset'
-    dataset = CustomDataset(**options)
-    assert len(dataset) == 78 and dataset.CLASSES == ['crow', 'owl', 'wren']
+    dataset = DATASETS.build(options)
+    assert len(dataset) == 78 and dataset.CLASSES == ('crow', 'owl', 'wren')
 
 
 def test_split_long_tailed_and_elsewhere(birds, capsys):
@@ -139,10 +138,8 @@ def test_split_long_tailed_and_elsewhere(birds, capsys):
     assert read(lists / 'c', 'train.txt') != train
     assert not {p for p, _ in read(lists / 'c', 'test.txt')} & {
         p for p, _ in read(lists / 'c', 'train.txt')}
-    dataset = CustomDataset(**{key: value for key, value in eval(
-        capsys.readouterr().out.rsplit('dataset=', 1)[1], {'dict': dict}).items()
-        if key != 'type'})
-    assert len(dataset) == len(read(lists / 'c', 'train.txt'))
+    options = eval(capsys.readouterr().out.rsplit('dataset=', 1)[1], {'dict': dict})
+    assert len(DATASETS.build(options)) == len(read(lists / 'c', 'train.txt'))
 
 
 @pytest.mark.parametrize('options, message', [

@@ -91,7 +91,7 @@ def test_an_image_in_no_known_place(tmp_path):
     (tmp_path / 'Places_LT_train.txt').write_text('train/airfield/1.jpg 0\nelsewhere/2.jpg 1\n')
     with pytest.raises(ValueError, match=r":2: 'elsewhere/2\.jpg' is written in another way"):
         PlacesLT(str(tmp_path))
-    with pytest.raises(FileNotFoundError, match='it comes from https://.*classifier-balancing'):
+    with pytest.raises(FileNotFoundError, match=r'it comes from https://.*classifier-balancing'):
         INaturalist18(str(tmp_path))
 
 
@@ -115,7 +115,7 @@ def test_a_list_is_compared_with_the_published_one(tmp_path, said, monkeypatch):
 
     def write(counts, split='train'):
         (tmp_path / f'Places_LT_{split}.txt').write_text(''.join(
-            'train/airfield/1.jpg %d\n' % label for label, n in enumerate(counts)
+            f'train/airfield/1.jpg {label}\n' for label, n in enumerate(counts)
             for _ in range(n)))
         said.clear()
         PlacesLT(str(tmp_path), split=split)
