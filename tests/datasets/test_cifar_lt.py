@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torchvision
 
 from rescom_mm.datasets import CIFAR10LT, CIFAR100LT, long_tailed_indices
 from rescom_mm.utils import count_classes
@@ -143,6 +144,15 @@ def test_missing_and_wrong_files(small, tmp_path):
     (small / 'meta').write_bytes(pickle.dumps(dict(fine_label_names=['apple', 'pear'])))
     with pytest.raises(ValueError, match='fine_label_names is not the list of class names'):
         load()
+
+
+@pytest.mark.parametrize('cls, official', [
+    (CIFAR10LT, torchvision.datasets.CIFAR10), (CIFAR100LT, torchvision.datasets.CIFAR100)])
+def test_files_are_those_that_torchvision_knows(cls, official):
+    assert cls.FOLDER == official.base_folder and cls.URL == official.url
+    assert list(cls.FILES['train'].items()) == [tuple(file) for file in official.train_list]
+    assert list(cls.FILES['test'].items()) == [tuple(file) for file in official.test_list]
+    assert cls.META == tuple(official.meta[key] for key in ('filename', 'key', 'md5'))
 
 
 class Malice:
