@@ -149,10 +149,10 @@ def test_missing_and_wrong_files(small, tmp_path):
 @pytest.mark.parametrize('cls, official', [
     (CIFAR10LT, torchvision.datasets.CIFAR10), (CIFAR100LT, torchvision.datasets.CIFAR100)])
 def test_files_are_those_that_torchvision_knows(cls, official):
-    assert cls.FOLDER == official.base_folder and cls.URL == official.url
+    assert official.base_folder == cls.FOLDER and official.url == cls.URL
     assert list(cls.FILES['train'].items()) == [tuple(file) for file in official.train_list]
     assert list(cls.FILES['test'].items()) == [tuple(file) for file in official.test_list]
-    assert cls.META == tuple(official.meta[key] for key in ('filename', 'key', 'md5'))
+    assert tuple(official.meta[key] for key in ('filename', 'key', 'md5')) == cls.META
 
 
 class Malice:
