@@ -1,7 +1,11 @@
+from .cifar10_lt import CIFAR10LT
+from .cifar100_lt import CIFAR100LT
 from .digits_lt import DigitsLT
 from .imagenet_lt import ImageNetLT
+from .inaturalist18 import INaturalist18
 from .long_tail import long_tailed_indices, long_tailed_sizes
 from .long_tailed_dataset import LongTailedDataset
+from .places_lt import PlacesLT
 from .transforms import (
     AutoAugmentCIFAR10,
     ClippedCutout,
@@ -9,5 +13,6 @@ from .transforms import (
     RandAugmentNonIncreasing,
 )
 
-__all__ = ['AutoAugmentCIFAR10', 'ClippedCutout', 'DigitsLT', 'ImageNetLT', 'LongTailedDataset',
-           'PillowOp', 'RandAugmentNonIncreasing', 'long_tailed_indices', 'long_tailed_sizes']
+__all__ = ['AutoAugmentCIFAR10', 'CIFAR10LT', 'CIFAR100LT', 'ClippedCutout', 'DigitsLT',
+           'INaturalist18', 'ImageNetLT', 'LongTailedDataset', 'PillowOp', 'PlacesLT',
+           'RandAugmentNonIncreasing', 'long_tailed_indices', 'long_tailed_sizes']

@@ -1,24 +1,23 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from mmpretrain.datasets import BaseDataset
 from mmpretrain.datasets.categories import IMAGENET_CATEGORIES
 from mmpretrain.registry import DATASETS
 
 from ..utils import check_options
-from .list_file import read_list_file
+from .benchmark_facts import IMAGENET_LT
+from .list_benchmark import ListBenchmark
 
 
 @DATASETS.register_module()
 @check_options
-class ImageNetLT(BaseDataset):
+class ImageNetLT(ListBenchmark):
     """ImageNet-LT (Liu et al., CVPR 2019): 1,000 classes of 5 to 1,280 training images.
 
     Args:
-        data_root: folder of ImageNet's ``train/`` and ``val/``.
-        split: ``'train'`` (115,846 images), ``'val'`` (20,000) or ``'test'`` (50,000).
+        data_root: folder of ImageNet's ``train/`` and ``val/``; the images of ``val/`` may lie in
+            class folders or flat in it.
+        split: ``'train'`` (115,846 images), ``'val'`` (20,000 of ImageNet's training images) or
+            ``'test'`` (50,000, ImageNet's validation set).
         ann_file: the benchmark's list; ``{data_root}/ImageNet_LT_{split}.txt`` where None. A
             relative path is looked up in ``data_root``.
         pipeline: transforms.
@@ -27,15 +26,16 @@ class ImageNetLT(BaseDataset):
     """
 
     METAINFO = {'classes': IMAGENET_CATEGORIES}
+    LISTS = {split: f'ImageNet_LT_{split}.txt' for split in ('train', 'val', 'test')}
+    SPELLINGS = ('{part}/{wnid}', '{part}', 'ILSVRC/Data/CLS-LOC/{part}/{wnid}',
+                 'ILSVRC/Data/CLS-LOC/{part}')
+    FACTS = IMAGENET_LT
+    SOURCE = 'https://github.com/zhmiao/OpenLongTailRecognition-OLTR, the images from image-net.org'
 
-    def __init__(self, data_root: str, split: str = 'train', ann_file: str | None = None,
-                 pipeline: Any = (), test_mode: bool = False, lazy_init: bool = False) -> None:
-        if split not in ('train', 'val', 'test'):
-            raise ValueError(f"ImageNetLT: split must be 'train', 'val' or 'test', got {split!r}")
-        self.split = split
-        super().__init__(ann_file=ann_file or f'ImageNet_LT_{split}.txt', data_root=data_root,
-                         pipeline=pipeline, test_mode=test_mode, lazy_init=lazy_init)
-
-    def load_data_list(self) -> list[dict]:
-        """Image paths and labels of the list."""
-        return read_list_file(Path(self.ann_file), self.data_root, len(self.METAINFO['classes']))
+    @classmethod
+    def folder_parts(cls, folder: str, label: int) -> dict[str, str] | None:
+        """Of ``.../train/n01440764``."""
+        names = folder.split('/')
+        if len(names) < 2 or names[-2] not in ('train', 'val'):
+            return None
+        return dict(part=names[-2], wnid=names[-1])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pickle
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from mmengine.dataset import BaseDataset
 
 HOOK_LINE = "default_hooks = dict(class_counts=dict(type='ClassCountsHook'))"
 
@@ -130,13 +132,23 @@ def delivered_items(dataset: Any, ids_by_image: dict[Any, int] | None = None
     return _leaf(dataset, ids_by_image)
 
 
+def _annotations(dataset: Any) -> Iterator[dict]:
+    """``get_data_info`` of every item, several times as fast where mmengine's own is used."""
+    if getattr(type(dataset), 'get_data_info', None) is not BaseDataset.get_data_info \
+            or not dataset.serialize_data:
+        return map(dataset.get_data_info, range(len(dataset)))
+    ends = dataset.data_address.tolist()
+    serialized = memoryview(dataset.data_bytes)
+    return (pickle.loads(serialized[start:end]) for start, end in zip([0, *ends], ends))
+
+
 def _leaf(dataset: Any, ids_by_image: dict[Any, int]) -> tuple[np.ndarray, np.ndarray]:
     name, paths = type(dataset).__name__, []
     found: list[tuple[Any, str | None]] = []
     try:
         if hasattr(dataset, 'get_data_info'):
             found = [(item['gt_label'], item.get('img_path'))
-                     for item in map(dataset.get_data_info, range(len(dataset)))]
+                     for item in _annotations(dataset)]
             labels = np.asarray([label for label, _ in found])
             paths = [path for _, path in found]
         elif hasattr(dataset, 'get_gt_labels'):

@@ -1,0 +1,174 @@
+"""tools/data/prepare.py and tools/data/split.py."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from mmpretrain.registry import DATASETS
+from PIL import Image
+
+from rescom_mm.apis import prepare_data, split_data
+from rescom_mm.datasets import CIFAR100LT, PlacesLT, long_tailed_sizes
+from rescom_mm.datasets.benchmark_facts import BenchmarkFacts, count_digest
+from tests.cifar import write_cifar100
+from tests.runs import ROOT
+
+
+def test_prepare_cifar(tmp_path, capsys):
+    write_cifar100(tmp_path, 10000, 200)
+    argv = ['cifar100', '--data-root', str(tmp_path)]
+    with pytest.raises(SystemExit, match='has MD5'):
+        prepare_data.main(argv)
+    prepare_data.main([*argv, '--no-check-md5'])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[-5:]]
+    assert rows[0] == ['split', 'images', 'classes', 'largest', 'smallest', 'many', 'medium', 'few',
+                       'checked']
+    sizes = np.array(long_tailed_sizes(100, 100, 50))
+    assert rows[2] == ['train,', 'factor', '50', str(sizes.sum()), '100', '100', '2',
+                       str((sizes > 100).sum()), str(((sizes >= 20) & (sizes <= 100)).sum()),
+                       str((sizes < 20).sum()), 'labels', 'only']
+    assert rows[4] == ['test', '200', '100', '2', '2', 'labels', 'only']
+
+
+def test_prepare_downloads_by_torchvision(tmp_path, monkeypatch):
+    import torchvision.datasets
+    calls = []
+
+    def stand_in(root, download):
+        calls.append((root, download))
+        write_cifar100(tmp_path / 'new', 10000, 200)
+
+    monkeypatch.setattr(torchvision.datasets, 'CIFAR100', stand_in)
+    argv = ['cifar100', '--data-root', str(tmp_path / 'new'), '--no-check-md5']
+    with pytest.raises(SystemExit, match=f'does not exist; .*{CIFAR100LT.URL}'):
+        prepare_data.main(argv)
+    prepare_data.main([*argv, '--download'])
+    prepare_data.main([*argv, '--download'])  # they are there now
+    assert calls == [(str(tmp_path / 'new'), True)]
+
+    def no_network(root, download):
+        raise OSError('no route to host')
+
+    monkeypatch.setattr(torchvision.datasets, 'CIFAR100', no_network)
+    with pytest.raises(SystemExit, match=r'could not be fetched .no route to host.*unpack it'):
+        prepare_data.main(['cifar100', '--data-root', str(tmp_path / 'none'), '--download'])
+    with pytest.raises(SystemExit):
+        prepare_data.main(['inat18', '--data-root', str(tmp_path), '--download'])
+
+
+def test_prepare_lists(tmp_path, capsys, monkeypatch):
+    counts = np.ones(365, int)
+    counts[:2] = [101, 20]
+    facts = BenchmarkFacts(484, 101, 1, 1, 1, 363, count_digest(counts), dict(val=484, test=484))
+    monkeypatch.setattr(PlacesLT, 'FACTS', facts)
+    lines = [f'train/airfield/{label}_{k}.jpg {label}' for label in range(365)
+             for k in range(counts[label])]
+    (tmp_path / 'train' / 'airfield').mkdir(parents=True)
+    for line in lines:
+        (tmp_path / line.split()[0]).touch()
+    for split in ('train', 'val', 'test'):
+        (tmp_path / f'Places_LT_{split}.txt').write_text('\n'.join(lines))
+    argv = ['places-lt', '--data-root', str(tmp_path)]
+    prepare_data.main(argv)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[-4:]]
+    assert rows[1] == ['train', '484', '365', '101', '1', '1', '1', '363', 'as', 'published']
+    assert [row[0] for row in rows] == ['split', 'train', 'val', 'test']
+    (tmp_path / 'train' / 'airfield' / '7_0.jpg').unlink()
+    (tmp_path / 'Places_LT_val.txt').write_text('\n'.join(lines[:-1]))
+    with pytest.raises(SystemExit, match='not in order: train, val, test'):
+        prepare_data.main(argv)
+    said = capsys.readouterr().out
+    assert '1 images missing, such as' in said and '7_0.jpg' in said
+    assert 'differs: images 483 (published: 484)' in said
+    with pytest.raises(SystemExit, match='not in order: val;'):
+        prepare_data.main([*argv, '--no-check-images'])
+    (tmp_path / 'Places_LT_test.txt').unlink()
+    with pytest.raises(SystemExit, match='OpenLongTailRecognition'):
+        prepare_data.main(argv)
+
+
+@pytest.fixture
+def birds(tmp_path):
+    """48 owls, 24 wrens and 12 crows."""
+    for name, total in (('crow', 12), ('owl', 48), ('wren', 24)):
+        (tmp_path / name / 'more').mkdir(parents=True)
+        for i in range(total):
+            path = tmp_path / name / ('more' if i % 2 else '.') / f'no {i}.PNG'
+            Image.new('RGB', (4, 4)).save(path)
+        (tmp_path / name / 'notes.txt').touch()
+    (tmp_path / '.cache').mkdir()
+    return tmp_path
+
+
+def read(folder, name):
+    return [line.rsplit(' ', 1) for line in (folder / name).read_text().splitlines()]
+
+
+def test_split(birds, capsys):
+    split_data.main([str(birds), '--test-per-class', '2'])
+    train, test = read(birds, 'train.txt'), read(birds, 'test.txt')
+    assert (birds / 'classes.txt').read_text() == 'crow\nowl\nwren\n'
+    assert np.bincount([int(label) for _, label in test]).tolist() == [2, 2, 2]
+    assert np.bincount([int(label) for _, label in train]).tolist() == [10, 46, 22]
+    paths = [path for path, _ in train + test]
+    assert len(set(paths)) == 84 and all((birds / path).is_file() for path in paths)
+    assert all(path.split('/')[0] == ['crow', 'owl', 'wren'][int(label)]
+               for path, label in train + test)
+    said = capsys.readouterr().out
+    assert 'owl: 46 of 48 images to train on, 2 to test on' in said
+    assert '78 training and 6 test images' in said
+    # what it says to write into the config works
+    options = eval(said.split('dataset=')[1], {'dict': dict})
+    dataset = DATASETS.build(options)
+    assert len(dataset) == 78 and dataset.CLASSES == ('crow', 'owl', 'wren')
+
+
+def test_split_long_tailed_and_elsewhere(birds, capsys):
+    argv = [str(birds), '--test-per-class', '2', '--imbalance-factor', '4', '--out']
+    for name in ('a', 'b'):
+        split_data.main([*argv, str(birds.parent / 'lists' / name)])
+    lists = birds.parent / 'lists'
+    train = read(lists / 'a', 'train.txt')
+    # n_max is what crow's 10 allow: 40; owl, wren, crow by size
+    sizes = np.bincount([int(label) for _, label in train])
+    assert sizes[[1, 2, 0]].tolist() == long_tailed_sizes(40, 3, 4) and sizes[0] == 10
+    assert (lists / 'a' / 'train.txt').read_text() == (lists / 'b' / 'train.txt').read_text()
+    split_data.main([*argv, str(lists / 'c'), '--seed', '1'])
+    assert read(lists / 'c', 'train.txt') != train
+    assert not {p for p, _ in read(lists / 'c', 'test.txt')} & {
+        p for p, _ in read(lists / 'c', 'train.txt')}
+    options = eval(capsys.readouterr().out.rsplit('dataset=', 1)[1], {'dict': dict})
+    assert len(DATASETS.build(options)) == len(read(lists / 'c', 'train.txt'))
+
+
+@pytest.mark.parametrize('options, message', [
+    (['--test-per-class', '12'], 'class crow has 12 images: .*give at most 11'),
+    (['--test-per-class', '0'], 'at least 1'),
+    (['--test-per-class', '2', '--imbalance-factor', '90'], 'lower it to at most'),
+])
+def test_split_refuses(birds, options, message):
+    with pytest.raises(SystemExit, match=message):
+        split_data.main([str(birds), *options])
+    assert not (birds / 'train.txt').exists()
+
+
+def test_split_leaves_files_alone(birds):
+    (birds / 'train.txt').write_text('mine')
+    with pytest.raises(SystemExit, match=r'already has train\.txt'):
+        split_data.main([str(birds), '--test-per-class', '2'])
+    assert (birds / 'train.txt').read_text() == 'mine' and not (birds / 'test.txt').exists()
+    with pytest.raises(SystemExit, match='does not exist'):
+        split_data.main([str(birds / 'none')])
+    with pytest.raises(SystemExit, match='holds no class folders'):
+        split_data.main([str(birds / 'crow' / 'more')])
+    with pytest.raises(SystemExit, match='holds no image'):
+        (birds / 'dodo').mkdir()
+        split_data.main([str(birds)])
+
+
+@pytest.mark.parametrize('tool', ['prepare', 'split'])
+def test_tools_run_as_scripts(tool):
+    done = subprocess.run([sys.executable, f'tools/data/{tool}.py', '--help'], cwd=ROOT, text=True,
+                          capture_output=True)
+    assert done.returncode == 0 and 'options:' in done.stdout
