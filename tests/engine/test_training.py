@@ -15,6 +15,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import Runner
 
+from rescom_mm.visualization.results import results_table
 from tests.runs import ROOT, SITECUSTOMIZE, TINY, load, run_tool, tiny_config, train
 
 
@@ -31,7 +32,8 @@ def test_results(trained):
     results = json.loads((folder / 'results.json').read_text())
     assert results['epochs'] == 2 and results['iterations'] == 14 and results['seed'] == 0
     assert results['config'] == 'rescom_tiny_digits-lt.py'
-    assert set(results['last']) >= {'shot/all', 'shot/many', 'shot/medium', 'shot/few', 'epoch'}
+    assert set(results['last']) >= {'shot/all', 'shot/many', 'shot/medium', 'shot/few', 'epoch',
+                                    'calibration/ece', 'calibration/mce'}
     assert results['last']['epoch'] == 2
     assert len(results['per_class_accuracy']) == 10
     assert results['class_counts']['images'] == [128, 91, 65, 47, 33, 24, 17, 12, 8, 6]
@@ -44,6 +46,7 @@ def test_results(trained):
     for key in ('command', 'commit', 'versions', 'hardware', 'wall_time_s', 'config_text'):
         assert key in results
     assert (folder / 'results.png').read_bytes().startswith(b'\x89PNG')
+    assert f'calibration/ece: {results["last"]["calibration/ece"]:.2f} %' in results_table(results)
 
 
 def test_checkpoint_carries_queue_and_counts(trained):
