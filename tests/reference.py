@@ -55,6 +55,13 @@ def contrastive_loss(z, labels, keys, key_labels, valid, *, temperature, beta=0.
     return total, grad
 
 
+def mirrored_weights(counts):
+    """For each class the count of the class of the mirrored rank (equal counts by class id)."""
+    ranking = sorted(range(len(counts)), key=lambda c: (-counts[c], c))
+    mirrored = dict(zip(ranking, reversed(ranking)))
+    return [counts[mirrored[c]] for c in range(len(counts))]
+
+
 class LoopQueue:
     """Per-class (or per-group) FIFOs, filled key by key."""
 

@@ -1,10 +1,10 @@
 from .backbones import ResNetCIFAR
 from .classifiers import SiameseClassifier
 from .losses import SiamBSLoss, SPMLoss
-from .queues import ClassBalancedQueue, FIFOQueue, KeyQueue
+from .queues import ClassBalancedQueue, FIFOQueue, KeyQueue, ReversedQueue
 from .utils import SiameseDataPreprocessor
 
 __all__ = [
-    'ClassBalancedQueue', 'FIFOQueue', 'KeyQueue', 'ResNetCIFAR', 'SPMLoss', 'SiamBSLoss',
-    'SiameseClassifier', 'SiameseDataPreprocessor'
+    'ClassBalancedQueue', 'FIFOQueue', 'KeyQueue', 'ResNetCIFAR', 'ReversedQueue', 'SPMLoss',
+    'SiamBSLoss', 'SiameseClassifier', 'SiameseDataPreprocessor'
 ]

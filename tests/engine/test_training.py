@@ -100,6 +100,21 @@ def test_ema_and_gradient_accumulation(tmp_path):
     assert 'ema_state_dict' in load(tmp_path / 'epoch_1.pth')
 
 
+def test_reversed_queue_trains_with_ema_and_is_restored(tmp_path):
+    """Its slots take their classes when the counts arrive; EMA and checkpoints don't mind."""
+    options = dict(config=ROOT / 'configs/ablation/supcon-reversed_tiny_digits-lt.py', epochs=1,
+                   default_hooks__ema=dict(type='EMAHook', momentum=0.1))
+    runner = train(tmp_path, **options)
+    queue = runner.model.queue
+    slots = queue.labels.bincount().tolist()
+    assert sum(slots) == 100 and slots == sorted(slots) and slots[0] == 1 and slots[-1] == 30
+    assert queue._commits == 7 and queue.valid[queue.labels == 0].all()
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    resumed = train(tmp_path, resume=True, **options).model.queue
+    for name, value in queue.named_buffers():
+        assert torch.equal(dict(resumed.named_buffers())[name], value), name
+
+
 def test_bfloat16(tmp_path):
     """AmpOptimWrapper wants an accelerator; its context alone does on a CPU."""
     @OPTIM_WRAPPERS.register_module(force=True)

@@ -163,6 +163,7 @@ def no_host_reads(monkeypatch):
     dict(type='ClassBalancedQueue', keys_per_class=2),
     dict(type='ClassBalancedQueue', keys_per_class=2, init='random'),
     dict(type='FIFOQueue', size=9),
+    dict(type='ReversedQueue', size=9, class_counts=COUNTS),
 ])
 def test_step_reads_nothing_back(monkeypatch, queue):
     model = SiameseClassifier(**config(queue=queue)).train()
@@ -210,6 +211,13 @@ def test_guard_against_host_reads_works(monkeypatch):
      r'num_positives=3 but model\.queue\.keys_per_class=2'),
     (dict(contrastive_loss=dict(type='SPMLoss', num_negatives=5)),
      r'num_negatives=5 but .*2 \* 2 = 4'),
+    (dict(queue=dict(type='ReversedQueue', size=6),
+          contrastive_loss=dict(type='SPMLoss', num_positives=5)),
+     r'num_positives=5 but a class has at most size - num_classes \+ 1 = 4 keys'),
+    (dict(queue=dict(type='ReversedQueue', size=6),
+          contrastive_loss=dict(type='SPMLoss', num_negatives=6)),
+     'num_negatives=6 but other classes have at most 5 of the 6 keys'),
+    (dict(queue=dict(type='ReversedQueue', size=2)), 'set model.queue.size to 3 or more'),
     (dict(queue=None), 'mines keys .* but model.queue is not set'),
     (dict(queue=None, contrastive_loss=dict(type='SPMLoss', in_batch_pairs=False)),
      'nothing to contrast'),
