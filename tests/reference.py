@@ -55,6 +55,29 @@ def contrastive_loss(z, labels, keys, key_labels, valid, *, temperature, beta=0.
     return total, grad
 
 
+def info_nce(z, keys, valid, temperature):
+    """MoCo's Eq. 1 and its gradient to z, one query and one key at a time."""
+    images = len(z) // 2
+    total, grad = 0.0, np.zeros_like(z)
+    for i in range(images):
+        candidates = [z[images + i]] + [k for k, v in zip(keys, valid) if v]
+        exponentials = [np.exp(z[i] @ k / temperature) for k in candidates]
+        total -= np.log(exponentials[0] / sum(exponentials)) / images
+        for rank, key in enumerate(candidates):
+            share = exponentials[rank] / sum(exponentials) - (rank == 0)
+            grad[i] += share * key / temperature / images
+            if rank == 0:
+                grad[images + i] += share * z[i] / temperature / images
+    return total, grad
+
+
+def mirrored_weights(counts):
+    """For each class the count of the class of the mirrored rank (equal counts by class id)."""
+    ranking = sorted(range(len(counts)), key=lambda c: (-counts[c], c))
+    mirrored = dict(zip(ranking, reversed(ranking)))
+    return [counts[mirrored[c]] for c in range(len(counts))]
+
+
 class LoopQueue:
     """Per-class (or per-group) FIFOs, filled key by key."""
 

@@ -15,6 +15,8 @@ default_hooks = dict(
     class_counts=dict(type='ClassCountsHook'),
     # writes the keys of a model that has a queue
     queue=dict(type='ClassBalancedQueueHook'),
+    # moves the key encoder of a model that has one (MoCo)
+    key_encoder=dict(type='KeyEncoderHook'),
     # table, results.json and results.png at the end of training
     results=dict(type='ResultsHook'))
 

@@ -1,3 +1,3 @@
-from .hooks import ClassBalancedQueueHook, ClassCountsHook, ResultsHook
+from .hooks import ClassBalancedQueueHook, ClassCountsHook, KeyEncoderHook, ResultsHook
 
-__all__ = ['ClassBalancedQueueHook', 'ClassCountsHook', 'ResultsHook']
+__all__ = ['ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook', 'ResultsHook']

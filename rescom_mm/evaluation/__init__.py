@@ -1,3 +1,3 @@
-from .metrics import ShotAccuracy
+from .metrics import CalibrationError, ShotAccuracy
 
-__all__ = ['ShotAccuracy']
+__all__ = ['CalibrationError', 'ShotAccuracy']

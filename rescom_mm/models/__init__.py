@@ -1,9 +1,10 @@
+from .backbones import ResNetCIFAR
 from .classifiers import SiameseClassifier
-from .losses import SiamBSLoss, SPMLoss
-from .queues import ClassBalancedQueue, FIFOQueue, KeyQueue
+from .losses import InfoNCELoss, SiamBSLoss, SPMLoss
+from .queues import ClassBalancedQueue, FIFOQueue, KeyQueue, ReversedQueue
 from .utils import SiameseDataPreprocessor
 
 __all__ = [
-    'ClassBalancedQueue', 'FIFOQueue', 'KeyQueue', 'SPMLoss', 'SiamBSLoss', 'SiameseClassifier',
-    'SiameseDataPreprocessor'
+    'ClassBalancedQueue', 'FIFOQueue', 'InfoNCELoss', 'KeyQueue', 'ResNetCIFAR', 'ReversedQueue',
+    'SPMLoss', 'SiamBSLoss', 'SiameseClassifier', 'SiameseDataPreprocessor'
 ]

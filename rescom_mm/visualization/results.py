@@ -43,7 +43,8 @@ def results_table(results: dict[str, Any]) -> str:
     lines += ['  '.join([row[0].ljust(widths[0]),
                          *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
               for row in rows]
-    lines += [f'{name}: {value:.4g}' for name, value in last.items()
+    lines += [f'{name}: {value:.2f} %' if name.startswith('calibration/') else
+              f'{name}: {value:.4g}' for name, value in last.items()
               if name not in ('epoch', 'iter') and not name.startswith('shot/')]
     if best is not None:
         lines.append(f'(for comparison only, chosen on the evaluation set: best {best["key"]} '

@@ -15,6 +15,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import Runner
 
+from rescom_mm.visualization.results import results_table
 from tests.runs import ROOT, SITECUSTOMIZE, TINY, load, run_tool, tiny_config, train
 
 
@@ -31,7 +32,8 @@ def test_results(trained):
     results = json.loads((folder / 'results.json').read_text())
     assert results['epochs'] == 2 and results['iterations'] == 14 and results['seed'] == 0
     assert results['config'] == 'rescom_tiny_digits-lt.py'
-    assert set(results['last']) >= {'shot/all', 'shot/many', 'shot/medium', 'shot/few', 'epoch'}
+    assert set(results['last']) >= {'shot/all', 'shot/many', 'shot/medium', 'shot/few', 'epoch',
+                                    'calibration/ece', 'calibration/mce'}
     assert results['last']['epoch'] == 2
     assert len(results['per_class_accuracy']) == 10
     assert results['class_counts']['images'] == [128, 91, 65, 47, 33, 24, 17, 12, 8, 6]
@@ -44,6 +46,7 @@ def test_results(trained):
     for key in ('command', 'commit', 'versions', 'hardware', 'wall_time_s', 'config_text'):
         assert key in results
     assert (folder / 'results.png').read_bytes().startswith(b'\x89PNG')
+    assert f'calibration/ece: {results["last"]["calibration/ece"]:.2f} %' in results_table(results)
 
 
 def test_checkpoint_carries_queue_and_counts(trained):
@@ -95,6 +98,21 @@ def test_ema_and_gradient_accumulation(tmp_path):
                    default_hooks__ema=dict(type='EMAHook', momentum=0.1))
     assert runner.model.queue._commits == 7  # one a step, accumulated or not
     assert 'ema_state_dict' in load(tmp_path / 'epoch_1.pth')
+
+
+def test_reversed_queue_trains_with_ema_and_is_restored(tmp_path):
+    """Its slots take their classes when the counts arrive; EMA and checkpoints don't mind."""
+    options = dict(config=ROOT / 'configs/ablation/supcon-reversed_tiny_digits-lt.py', epochs=1,
+                   default_hooks__ema=dict(type='EMAHook', momentum=0.1))
+    runner = train(tmp_path, **options)
+    queue = runner.model.queue
+    slots = queue.labels.bincount().tolist()
+    assert sum(slots) == 100 and slots == sorted(slots) and slots[0] == 1 and slots[-1] == 30
+    assert queue._commits == 7 and queue.valid[queue.labels == 0].all()
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    resumed = train(tmp_path, resume=True, **options).model.queue
+    for name, value in queue.named_buffers():
+        assert torch.equal(dict(resumed.named_buffers())[name], value), name
 
 
 def test_bfloat16(tmp_path):
@@ -208,11 +226,13 @@ class DumpHook(Hook):
 """
 
 
-def test_two_processes(tmp_path):
+@pytest.mark.parametrize('config', [TINY, ROOT / 'configs/ablation/moco-balsfx_tiny_digits-lt.py'],
+                         ids=['rescom', 'moco'])
+def test_two_processes(tmp_path, config):
     """I8 and I1: another world size, short last batches, averaged buffers; gloo without a GPU."""
     (tmp_path / 'dump_hook.py').write_text(DUMP_HOOK)
     (tmp_path / 'two.py').write_text(f'''
-_base_ = {str(TINY)!r}
+_base_ = {str(config)!r}
 custom_imports = dict(imports=['rescom_mm', 'dump_hook'])
 default_hooks = dict(dump=dict(type='DumpHook'), sync=dict(type='SyncBuffersHook'))
 train_dataloader = dict(batch_size=40)
@@ -240,9 +260,12 @@ def test_every_digits_config_trains(config, tmp_path):
     runner = train(tmp_path, config=ROOT / config, epochs=3)
     results = json.loads((tmp_path / 'results.json').read_text())
     parts = dict(rescom={'loss', 'loss_cls', 'loss_con'}, siambs={'loss', 'loss_cls'},
-                 supcon={'loss', 'loss_cls', 'loss_con'}, ce={'loss'}, balsfx={'loss'})
+                 supcon={'loss', 'loss_cls', 'loss_con'}, ce={'loss'}, balsfx={'loss'},
+                 moco={'loss', 'loss_cls', 'loss_con'})
     assert set(results['curves']) == parts[config.stem.split('_')[0].split('-')[0]]
-    curve = [value for _, value in results['curves']['loss']]
+    # with instance discrimination the sum rises while the queue fills with negatives
+    curve = [value for _, value in results['curves'][
+        'loss_cls' if 'moco' in config.stem else 'loss']]
     assert sum(curve[-7:]) < 0.95 * sum(curve[:7])  # it learns
     assert runner.val_loop.evaluator.metrics[0].counts[0] == 128
 

@@ -9,13 +9,15 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 import rescom_mm  # noqa: F401
-from rescom_mm.models import ClassBalancedQueue, FIFOQueue
+from rescom_mm.models import ClassBalancedQueue, FIFOQueue, ReversedQueue
 from rescom_mm.utils import same_on_all_ranks
 
 ROWS, DIM, CLASSES, STEPS = 5, 3, 4, 6
 
 
 def make(kind):
+    if kind == 'reversed':
+        return ReversedQueue(9, CLASSES, DIM, class_counts=[8, 3, 2, 1])
     return FIFOQueue(7, CLASSES, DIM) if kind == 'fifo' else ClassBalancedQueue(2, CLASSES, DIM)
 
 
@@ -49,7 +51,8 @@ def worker(rank, world, port, kind, folder):
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize('world, kind', [(2, 'balanced'), (3, 'balanced'), (2, 'fifo')])
+@pytest.mark.parametrize('world, kind', [(2, 'balanced'), (3, 'balanced'), (2, 'fifo'),
+                                         (2, 'reversed')])
 def test_equal_on_all_ranks_and_to_one_process(world, kind, tmp_path):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))

@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rescom_mm.models import ClassBalancedQueue, FIFOQueue
-from tests.reference import LoopQueue
+from rescom_mm.models import ClassBalancedQueue, FIFOQueue, ReversedQueue
+from rescom_mm.utils import ClassCounts
+from tests.reference import LoopQueue, mirrored_weights
 
 
 def test_golden_enqueue(golden):
@@ -25,9 +26,15 @@ def test_golden_enqueue(golden):
 def test_matches_key_by_key_loop(data):
     """Batches with padding, empty ones, and more rows of a class than it has slots."""
     classes, per_class = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 4))
-    fifo = data.draw(st.booleans())
+    kind = data.draw(st.sampled_from(['balanced', 'fifo', 'reversed']))
+    fifo = kind == 'fifo'
     dim = 3
-    if fifo:
+    if kind == 'reversed':
+        counts = data.draw(st.lists(st.integers(1, 99), min_size=classes, max_size=classes))
+        queue = ReversedQueue(per_class * classes, classes, dim, class_counts=counts)
+        sizes = [queue.labels.tolist().count(c) for c in range(classes)]
+        loop = LoopQueue(sizes, dim)
+    elif fifo:
         queue, loop = FIFOQueue(per_class, classes, dim), LoopQueue([per_class], dim)
     else:
         queue = ClassBalancedQueue(per_class, classes, dim)
@@ -103,3 +110,69 @@ def test_status():
 def test_bad_options(options):
     with pytest.raises(ValueError, match='ClassBalancedQueue'):
         ClassBalancedQueue(**options)
+
+
+@given(st.data())
+def test_reversed_capacities(data):
+    """Every slot is given out, at least one a class, as near to the mirrored share as that lets."""
+    counts = data.draw(st.lists(st.integers(1, 2000), min_size=1, max_size=12))
+    size = len(counts) + data.draw(st.integers(0, 300))
+    queue = ReversedQueue(size, len(counts), 2, class_counts=counts)
+    labels = queue.labels.tolist()
+    capacities = [labels.count(c) for c in range(len(counts))]
+    assert labels == sorted(labels) and sum(capacities) == size and min(capacities) >= 1
+    shares = mirrored_weights(counts)
+    exact = [size * w / sum(shares) for w in shares]
+    if min(exact) >= 1:
+        assert max(abs(c - e) for c, e in zip(capacities, exact)) < 1
+    above = [c for c in range(len(counts)) if capacities[c] > 1]
+    for a in above:  # those that share the rest do so in proportion, within the rounding
+        for b in above:
+            rate = (capacities[a] + 1) / shares[a]
+            assert rate > (capacities[b] - 1) / shares[b]
+    for a in range(len(counts)):
+        for b in range(len(counts)):
+            if counts[a] > counts[b]:
+                assert capacities[a] <= capacities[b] + 1
+
+
+def test_reversed_queue_by_hand():
+    # shares 10 : 20 : 50 of 8 slots are 1, 2 and 5, in the order of the class ids
+    queue = ReversedQueue(8, 3, 2, class_counts=[20, 50, 10])
+    assert queue.labels.tolist() == [0, 0, 1, 2, 2, 2, 2, 2]
+    # 1000 : 1: the tail's share is below one slot, which it gets nevertheless
+    assert ReversedQueue(4, 2, 2, class_counts=[1000, 1]).labels.tolist() == [0, 1, 1, 1]
+    assert ReversedQueue(6, 3, 2, class_counts=[7, 7, 7]).labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_reversed_queue_takes_its_shape_from_counts_that_arrive_later():
+    queue = ReversedQueue(8, 3, 2)
+    before = dict(queue.named_buffers())
+    with pytest.raises(RuntimeError, match='ClassCountsHook'):
+        queue.labels  # noqa: B018
+    with pytest.raises(RuntimeError, match='ClassCountsHook'):
+        queue.write(torch.ones(1, 2), torch.tensor([0], dtype=torch.int32))
+    queue.set_class_counts(ClassCounts((50, 20, 10), (9, 9, 9)))
+    after = dict(queue.named_buffers())
+    assert all(after[name] is buffer for name, buffer in before.items())
+    assert set(queue.state_dict()) == {'_keys_QD', '_written_Q', '_ptr_G', '_commits'}
+    queue.write(torch.ones(3, 2), torch.tensor([0, 2, 2], dtype=torch.int32))
+    assert queue.valid.tolist() == [True, False, False, True, True, False, False, False]
+    queue.set_class_counts(ClassCounts((50, 20, 10), (9, 9, 9)))  # the same again: keys stay
+    assert queue.valid.sum() == 3
+    restored = ReversedQueue(8, 3, 2, class_counts=[50, 20, 10])
+    restored.load_state_dict(queue.state_dict())
+    assert torch.equal(restored.keys, queue.keys) and torch.equal(restored.valid, queue.valid)
+    queue.set_class_counts(ClassCounts((10, 20, 50), (9, 9, 9)))  # other classes' slots now
+    assert queue.labels.tolist() == [0] * 5 + [1] * 2 + [2] and not queue.valid.any()
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(size=2), 'set model.queue.size to 3 or more'),
+    (dict(size=8, class_counts=[3, 2]), '2 class counts for num_classes=3'),
+    (dict(size=8, class_counts=[3, 2, 0]), 'positive number of images'),
+    (dict(size=8, init='zeros'), 'init must be'),
+])
+def test_bad_options_of_the_reversed_queue(options, message):
+    with pytest.raises(ValueError, match=message):
+        ReversedQueue(num_classes=3, feat_dim=2, **options)

@@ -14,6 +14,8 @@ from rescom_mm.models import SiameseClassifier
 from rescom_mm.models.classifiers.probe import probe_shapes
 
 COUNTS = [9, 4, 2]
+MOCO = dict(queue=dict(type='FIFOQueue', size=9), contrastive_loss=dict(type='InfoNCELoss'),
+            key_encoder=dict(type='ExponentialMovingAverage', momentum=0.5))
 
 
 def config(**changes):
@@ -159,13 +161,15 @@ def no_host_reads(monkeypatch):
         yield
 
 
-@pytest.mark.parametrize('queue', [
-    dict(type='ClassBalancedQueue', keys_per_class=2),
-    dict(type='ClassBalancedQueue', keys_per_class=2, init='random'),
-    dict(type='FIFOQueue', size=9),
+@pytest.mark.parametrize('changes', [
+    dict(queue=dict(type='ClassBalancedQueue', keys_per_class=2)),
+    dict(queue=dict(type='ClassBalancedQueue', keys_per_class=2, init='random')),
+    dict(queue=dict(type='FIFOQueue', size=9)),
+    dict(queue=dict(type='ReversedQueue', size=9, class_counts=COUNTS)),
+    MOCO,
 ])
-def test_step_reads_nothing_back(monkeypatch, queue):
-    model = SiameseClassifier(**config(queue=queue)).train()
+def test_step_reads_nothing_back(monkeypatch, changes):
+    model = SiameseClassifier(**config(**changes)).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.1, foreach=False)
     for _ in range(2):
         data = batch()
@@ -178,8 +182,9 @@ def test_step_reads_nothing_back(monkeypatch, queue):
 
 
 @pytest.mark.skipif('not torch.cuda.is_available()', reason='needs a CUDA device')
-def test_step_does_not_synchronise_on_cuda():
-    model = SiameseClassifier(**config()).cuda().train()
+@pytest.mark.parametrize('changes', [{}, MOCO], ids=['rescom', 'moco'])
+def test_step_does_not_synchronise_on_cuda(changes):
+    model = SiameseClassifier(**config(**changes)).cuda().train()
     for sample in range(3):
         data = model.data_preprocessor(batch(), training=True)
         if sample:  # the first step may allocate and move constants
@@ -188,6 +193,8 @@ def test_step_does_not_synchronise_on_cuda():
             losses = model(**data, mode='loss')
             sum(losses.values()).backward()
             model.queue.commit()
+            if model.key_encoder is not None:
+                model.update_key_encoder()
         finally:
             torch.cuda.set_sync_debug_mode('default')
 
@@ -210,10 +217,24 @@ def test_guard_against_host_reads_works(monkeypatch):
      r'num_positives=3 but model\.queue\.keys_per_class=2'),
     (dict(contrastive_loss=dict(type='SPMLoss', num_negatives=5)),
      r'num_negatives=5 but .*2 \* 2 = 4'),
+    (dict(queue=dict(type='ReversedQueue', size=6),
+          contrastive_loss=dict(type='SPMLoss', num_positives=5)),
+     r'num_positives=5 but a class has at most size - num_classes \+ 1 = 4 keys'),
+    (dict(queue=dict(type='ReversedQueue', size=6),
+          contrastive_loss=dict(type='SPMLoss', num_negatives=6)),
+     'num_negatives=6 but other classes have at most 5 of the 6 keys'),
+    (dict(queue=dict(type='ReversedQueue', size=2)), 'set model.queue.size to 3 or more'),
     (dict(queue=None), 'mines keys .* but model.queue is not set'),
     (dict(queue=None, contrastive_loss=dict(type='SPMLoss', in_batch_pairs=False)),
      'nothing to contrast'),
     (dict(projector=None), 'needs model.projector'),
+    (dict(queue=None, contrastive_loss=dict(type='InfoNCELoss')), 'model.queue is not set'),
+    (dict(projector=None, queue=None, contrastive_loss=None,
+          key_encoder=dict(type='ExponentialMovingAverage')),
+     'model.key_encoder is set but model.contrastive_loss is not'),
+    (dict(key_encoder=0.999), 'model.key_encoder must be a config'),
+    (dict(key_encoder=dict(type='ExponentialMovingAverage', update_buffers=True)),
+     'key_encoder.update_buffers=True'),
     (dict(contrastive_loss=None), 'model.projector is set but model.contrastive_loss is not'),
     (dict(neck=None), r'pre-logits of shape \[N, F\]'),
     (dict(head=None), 'model.head is not set'),
@@ -251,6 +272,56 @@ def test_single_view_and_multi_label_batches_are_refused():
     data['data_samples'][0].set_gt_label([0, 2])
     with pytest.raises(ValueError, match='4 samples carry 5 labels: multi-label'):
         model(**model.data_preprocessor(data, training=True), mode='loss')
+
+
+@pytest.mark.parametrize('cls_views', ['both', 'first'])
+def test_key_encoder(cls_views):
+    """Queries are view 1 by the encoder, keys are view 2 by the average, without gradient."""
+    model = SiameseClassifier(**config(cls_views=cls_views, **MOCO)).train()
+    assert not any(p.requires_grad for p in model.key_encoder.parameters())
+    with torch.no_grad():
+        for p in model.key_encoder.parameters():
+            p.add_(torch.randn_like(p) / 4)
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    data = model.data_preprocessor(batch(), training=True)
+    model.queue.write(torch.nn.functional.normalize(torch.randn(5, 6), dim=1),
+                      torch.zeros(5, dtype=torch.int32))
+    before = {k: v.clone() for k, v in model.queue.state_dict().items()}
+    losses = model(**data, mode='loss')
+    assert all(torch.equal(v, before[k]) for k, v in model.queue.state_dict().items())
+
+    inputs, labels = data['inputs'], torch.tensor([0, 1, 2, 0])
+    rows = inputs if cls_views == 'both' else inputs[:4]
+    feats = model.extract_feat(rows)
+    torch.testing.assert_close(losses['loss_cls'], model.head.loss_module(
+        model.head(feats), labels.repeat(len(rows) // 4)))
+    keys = model.key_encoder.module
+    parts = [model.project((feats[-1][:4],)), torch.nn.functional.normalize(
+        keys.projector((keys.neck(keys.backbone(inputs[4:]))[-1],))[-1], dim=1)]
+    assert not parts[1].requires_grad
+    torch.testing.assert_close(losses['loss_con'], model.contrastive_loss(
+        torch.cat(parts), labels.repeat(2), model.queue))
+    sum(losses.values()).backward()
+    assert all(p.grad is None for p in model.key_encoder.parameters())
+    for staged in model.queue._staged[0]:  # whichever view is enqueued
+        torch.testing.assert_close(staged, parts[1])
+    weights = {k: v for k, v in model.state_dict().items() if not k.startswith('queue.')}
+    assert all(torch.equal(v, state[k]) for k, v in weights.items()
+               if 'running' not in k and 'num_batches' not in k)  # forward moves no weight
+    assert all(k.startswith('key_encoder.') for k in weights
+               if k not in SiameseClassifier(**config()).state_dict())
+
+
+def test_key_encoder_is_no_part_of_inference():
+    parts = config(**MOCO)
+    model = SiameseClassifier(**parts).eval()
+    parts['head']['loss'] = dict(type='CrossEntropyLoss')
+    stock = ImageClassifier(parts['backbone'], parts['neck'], parts['head']).eval()
+    stock.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith(
+        ('projector.', 'queue.', 'key_encoder.'))}, strict=True)
+    model.key_encoder = None
+    images = torch.randn(2, 3, 8, 8)
+    assert torch.equal(model(images), stock(images))
 
 
 @pytest.mark.parametrize('images', [1, 3])

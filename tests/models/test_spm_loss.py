@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rescom_mm.models import ClassBalancedQueue, FIFOQueue, SPMLoss
+from rescom_mm.models import ClassBalancedQueue, FIFOQueue, ReversedQueue, SPMLoss
 from rescom_mm.models.losses import effective_number_weights
 from tests.reference import class_weights, contrastive_loss
 
@@ -68,9 +68,11 @@ def test_matches_slow_reference(data):
     generator = np.random.default_rng(draw(st.integers(0, 2**31)))
     z = unit_rows(generator, 2 * images, dim)
     labels = np.tile(generator.integers(0, classes, images), 2)
-    fifo = draw(st.booleans())
     slots = classes * per_class
-    queue = FIFOQueue(slots, classes, dim) if fifo else ClassBalancedQueue(per_class, classes, dim)
+    queue = draw(st.sampled_from([
+        FIFOQueue(slots, classes, dim), ClassBalancedQueue(per_class, classes, dim),
+        ReversedQueue(slots, classes, dim,
+                      class_counts=generator.integers(1, 500, classes).tolist())]))
     written = draw(st.sampled_from(['none', 'some', 'all']))
     n = dict(none=0, some=draw(st.integers(1, slots)), all=40 * slots)[written]
     queue.write(torch.tensor(unit_rows(generator, n, dim) if n else np.zeros((0, dim))).float(),

@@ -22,6 +22,6 @@ val_dataloader = dict(
     num_workers=0,
     dataset=dict(type='DigitsLT', split='test', pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False))
-val_evaluator = [dict(type='ShotAccuracy')]
+val_evaluator = [dict(type='ShotAccuracy'), dict(type='CalibrationError')]
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

@@ -35,6 +35,6 @@ val_dataloader = dict(
     dataset=dict(type='CustomDataset', data_root=data_root, data_prefix='test',
                  pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False))
-val_evaluator = [dict(type='ShotAccuracy')]
+val_evaluator = [dict(type='ShotAccuracy'), dict(type='CalibrationError')]
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

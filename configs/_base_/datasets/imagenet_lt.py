@@ -43,7 +43,7 @@ val_dataloader = dict(
     persistent_workers=True,
     dataset=dict(type='ImageNetLT', data_root=data_root, split='val', pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False))
-val_evaluator = [dict(type='ShotAccuracy')]
+val_evaluator = [dict(type='ShotAccuracy'), dict(type='CalibrationError')]
 test_dataloader = dict(
     batch_size=64,
     num_workers=8,

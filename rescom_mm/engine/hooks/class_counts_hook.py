@@ -15,6 +15,7 @@ from torch.utils.data import RandomSampler
 
 from ...utils import ClassCounts, NeedsClassCounts, check_options, count_classes, same_on_all_ranks
 from .class_balanced_queue_hook import ClassBalancedQueueHook
+from .key_encoder_hook import KeyEncoderHook
 
 # samplers that deliver every image about equally often, as the prior pi_c presumes
 _EVEN_SAMPLERS = (DefaultSampler, InfiniteSampler, RepeatAugSampler, SequentialSampler,
@@ -34,7 +35,8 @@ class ClassCountsHook(Hook):
     Raises:
         ValueError: before the first step, for labels out of range, a class without images, another
             number of classes than the head's, classes that differ between training and
-            evaluation data, ranks that hold different lists, or a queue without its hook.
+            evaluation data, ranks that hold different lists, or a queue or key encoder without
+            its hook.
     """
 
     # before EMAHook copies the model, and in before_run, before a checkpoint is resumed: mmengine
@@ -48,6 +50,7 @@ class ClassCountsHook(Hook):
     def before_run(self, runner: Runner) -> None:
         if isinstance(runner._train_loop, BaseLoop):  # else it is a test, or a validation alone
             ClassBalancedQueueHook.check_present(runner)
+            KeyEncoderHook.check_present(runner)
             self._count(runner)
             if isinstance(runner._val_loop, BaseLoop):
                 self._prepare(runner._val_loop, 'val_dataloader.dataset')

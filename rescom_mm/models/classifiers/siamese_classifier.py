@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from mmengine.model import BaseAveragedModel
 from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...utils import check_options
 from ..queues import KeyQueue
+from .key_encoder import ProjectionEncoder, build_key_encoder, project
 from .probe import probe_shapes
 
 
@@ -35,6 +36,13 @@ class SiameseClassifier(ImageClassifier):
             projector's.
         contrastive_loss: takes ``(z_MD, labels_M, queue)``; None leaves the classification loss
             alone.
+        key_encoder: MoCo's momentum encoder, for instance
+            ``dict(type='ExponentialMovingAverage', momentum=0.001)`` (the share of the new
+            weights: MoCo writes 0.999). View 2 of the contrastive loss, and the keys for the
+            queue, then come without gradient from a moving average of backbone, neck, head and
+            projector, which ``KeyEncoderHook`` moves after each optimiser step. (Batches are not
+            shuffled over the ranks as in MoCo, and need two images where a layer is a batch norm of
+            vectors.) None for one shared encoder.
         cls_views: views that the head learns from, ``'both'`` or ``'first'``.
         view_reduction: whether the classification loss is the ``'mean'`` over the views or
             their ``'sum'``.
@@ -67,9 +75,10 @@ class SiameseClassifier(ImageClassifier):
 
     def __init__(self, backbone: dict, neck: dict | None = None, head: dict | None = None,
                  projector: dict | None = None, queue: dict | None = None,
-                 contrastive_loss: dict | None = None, cls_views: str = 'both',
-                 view_reduction: str = 'mean', pretrained: str | None = None,
-                 train_cfg: dict | None = None, data_preprocessor: dict | None = None,
+                 contrastive_loss: dict | None = None, key_encoder: dict | None = None,
+                 cls_views: str = 'both', view_reduction: str = 'mean',
+                 pretrained: str | None = None, train_cfg: dict | None = None,
+                 data_preprocessor: dict | None = None,
                  init_cfg: dict | list | None = None) -> None:
         if cls_views not in ('both', 'first'):
             raise ValueError(f"model.cls_views must be 'both' or 'first', got {cls_views!r}")
@@ -88,12 +97,16 @@ class SiameseClassifier(ImageClassifier):
         self.projector: nn.Module | None = _build(projector)
         self.contrastive_loss: nn.Module | None = _build(contrastive_loss)
         self.queue: KeyQueue | None = None
-        self._build_contrastive_branch(queue)
+        self._build_contrastive_branch(queue, key_encoder)
+        self.key_encoder: BaseAveragedModel | None = None
+        if key_encoder is not None:
+            self.key_encoder = build_key_encoder(self, key_encoder)
 
-    def _build_contrastive_branch(self, queue: Any) -> None:
+    def _build_contrastive_branch(self, queue: Any, key_encoder: Any) -> None:
         """Builds the queue with the widths of head and projector, and checks that all fit."""
         if self.contrastive_loss is None:
-            for name, part in (('projector', self.projector), ('queue', queue)):
+            for name, part in (('projector', self.projector), ('queue', queue),
+                               ('key_encoder', key_encoder)):
                 if part is not None:
                     raise ValueError(f'model.{name} is set but model.contrastive_loss is not, so '
                                      f'it would do nothing; add a loss or remove model.{name}')
@@ -145,13 +158,22 @@ class SiameseClassifier(ImageClassifier):
         if len(labels_B) != B:
             raise ValueError(f'{B} samples carry {len(labels_B)} labels: multi-label data; '
                              'rescom_mm needs exactly one class id an image')
-        feats = self.extract_feat(inputs)
+        # with a key encoder the encoder needs no view 2, unless the head learns from it
+        queries_only = self.key_encoder is not None and self.cls_views == 'first'
+        feats = self.extract_feat(inputs[:B] if queries_only else inputs)
         losses = self._classification_losses(feats, data_samples)
         if self.contrastive_loss is not None:
-            z_MD = self.project(feats)
+            if self.key_encoder is None:
+                z_MD = self.project(feats)
+                keys_VBD = z_MD.unflatten(0, (2, B))
+            else:
+                with torch.no_grad():
+                    keys_BD = self.key_encoder(inputs[B:])
+                z_MD = torch.cat([self.project(_rows(feats, B)), keys_BD])
+                keys_VBD = keys_BD.expand(2, -1, -1)  # whichever view the hook enqueues
             losses['loss_con'] = self.contrastive_loss(z_MD, labels_B.repeat(2), self.queue)
             if self.queue is not None and self.training:
-                self.queue.stage(z_MD.unflatten(0, (2, B)), labels_B)
+                self.queue.stage(keys_VBD, labels_B)
         return losses
 
     def _classification_losses(self, feats: Any, samples: list[DataSample]) -> dict[str, Tensor]:
@@ -166,11 +188,28 @@ class SiameseClassifier(ImageClassifier):
 
     def project(self, feats: Any) -> Tensor:
         """L2-normalised float32 projections ``[N, D]`` of the neck's features."""
-        z_ND = self.projector((self.head.pre_logits(feats),))  # type: ignore[misc]
-        if isinstance(z_ND, (tuple, list)):
-            z_ND = z_ND[-1]
-        with torch.autocast(z_ND.device.type, enabled=False):
-            return F.normalize(z_ND.float(), dim=1, eps=1e-6)
+        return project(self.head, self.projector, feats)
+
+    @property
+    def key_encoder_steps(self) -> int:
+        """Updates of the key encoder so far, its start as a copy being the first."""
+        return 0 if self.key_encoder is None else int(self.key_encoder.steps)
+
+    def reset_key_encoder(self) -> None:
+        """Makes the key encoder a copy of the encoder."""
+        assert self.key_encoder is not None
+        self.key_encoder.steps.zero_()
+        self.update_key_encoder()
+
+    def update_key_encoder(self) -> None:
+        """Moves the key encoder towards the encoder; the first call after a reset copies.
+
+        Its buffers (statistics of normalisation layers) are the encoder's.
+        """
+        assert self.key_encoder is not None
+        # mmengine reads the number of updates on the host; on a GPU every step would wait for it
+        self.key_encoder.steps = self.key_encoder.steps.cpu()
+        self.key_encoder.update_parameters(ProjectionEncoder(self))
 
 
 def _build(module: Any) -> Any:

@@ -14,7 +14,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ...utils import NeedsClassCounts, check_options
-from ..queues import ClassBalancedQueue, KeyQueue
+from ..queues import ClassBalancedQueue, KeyQueue, ReversedQueue
 
 
 def effective_number_weights(counts: Sequence[int], beta: float) -> Tensor:
@@ -121,6 +121,14 @@ class SPMLoss(NeedsClassCounts, nn.Module):
             own_text = f'model.queue.keys_per_class={own}'
             others_text = ('other classes have (num_classes - 1) * keys_per_class = '
                            f'{queue.num_classes - 1} * {own} = {others} keys')
+        elif isinstance(queue, ReversedQueue):
+            # the counts may come later: what no class can have, whatever they are. A class with
+            # fewer keys than num_positives contributes those it has.
+            own, others = queue.size - queue.num_classes + 1, queue.size - 1
+            own_text = (f'a class has at most size - num_classes + 1 = {own} keys of model.queue '
+                        f'({queue.size} keys, at least one a class)')
+            others_text = (f'other classes have at most {others} of the {queue.size} keys of '
+                           'model.queue')
         if (self.num_positives or 0) > own:
             raise ValueError(f'model.contrastive_loss.num_positives={self.num_positives} but '
                              f'{own_text}; lower the former or raise the latter')
