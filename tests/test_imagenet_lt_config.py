@@ -2,38 +2,19 @@
 
 import json
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from PIL import Image
 
 from tests.runs import ROOT, load
+from tests.standin import write_lists
 
 CONFIG = ROOT / 'configs' / 'rescom' / 'rescom_r50_imagenet-lt.py'
 
 
-def stand_in(folder):
-    """1,000 classes of 1 to 3 images over 12 JPEG files, train, val and test lists."""
-    generator = np.random.default_rng(0)
-    files = []
-    for i in range(12):
-        path = folder / 'train' / f'n{i:08d}' / f'n{i:08d}_{i}.JPEG'
-        path.parent.mkdir(parents=True)
-        size = (int(generator.integers(40, 90)), int(generator.integers(40, 90)), 3)
-        Image.fromarray(generator.integers(0, 256, size, dtype=np.uint8)).save(path)
-        files.append(path.relative_to(folder).as_posix())
-    lines = [f'{files[(7 * label + k) % 12]} {label}'
-             for label in range(1000) for k in range(3 if label < 40 else 1)]
-    (folder / 'ImageNet_LT_train.txt').write_text('\n'.join(lines) + '\n')
-    for split in ('val', 'test'):
-        (folder / f'ImageNet_LT_{split}.txt').write_text(
-            '\n'.join(f'{files[i]} {i}' for i in range(12)) + '\n')
-
-
 def test_trains(tmp_path):
     torch.manual_seed(0)
-    stand_in(tmp_path)
+    write_lists(tmp_path, 'ImageNetLT')
     cfg = Config.fromfile(CONFIG)
     model = cfg.model
     assert model.queue.keys_per_class == 4 and model.contrastive_loss.num_negatives == 500

@@ -13,6 +13,18 @@ from .transforms import (
     RandAugmentNonIncreasing,
 )
 
-__all__ = ['AutoAugmentCIFAR10', 'CIFAR10LT', 'CIFAR100LT', 'ClippedCutout', 'DigitsLT',
-           'INaturalist18', 'ImageNetLT', 'LongTailedDataset', 'PillowOp', 'PlacesLT',
-           'RandAugmentNonIncreasing', 'long_tailed_indices', 'long_tailed_sizes']
+__all__ = [
+    'CIFAR10LT',
+    'CIFAR100LT',
+    'AutoAugmentCIFAR10',
+    'ClippedCutout',
+    'DigitsLT',
+    'INaturalist18',
+    'ImageNetLT',
+    'LongTailedDataset',
+    'PillowOp',
+    'PlacesLT',
+    'RandAugmentNonIncreasing',
+    'long_tailed_indices',
+    'long_tailed_sizes',
+]

@@ -35,6 +35,6 @@ val_dataloader = dict(
     persistent_workers=True,
     dataset=dict(type='CIFAR100LT', data_root=data_root, split='test', pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False))
-val_evaluator = [dict(type='ShotAccuracy')]
+val_evaluator = [dict(type='ShotAccuracy'), dict(type='CalibrationError')]
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

@@ -1,0 +1,5 @@
+"""CIFAR-100-LT with one view a sample, for the baselines."""
+
+_base_ = './cifar100_lt.py'
+
+train_dataloader = dict(dataset=dict(pipeline=[*_base_.augmentation, dict(type='PackInputs')]))

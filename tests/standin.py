@@ -1,0 +1,55 @@
+"""Small stand-ins in the file formats of the benchmarks."""
+
+import pickle
+
+import numpy as np
+from PIL import Image
+
+# benchmark -> (classes, path of the k-th image, list file of a split)
+LISTS = dict(
+    ImageNetLT=(1000, '{part}/n{k:08d}/n{k:08d}_{k}.JPEG', 'ImageNet_LT_{split}.txt'),
+    PlacesLT=(365, '{part}/airfield/{k:08d}.jpg', 'Places_LT_{split}.txt'),
+    INaturalist18=(8142, 'train_val2018/Plantae/{k}/{k:032x}.jpg', 'iNaturalist18_{split}.txt'))
+
+
+def write_lists(folder, benchmark):
+    """12 JPEG files, listed as 1 to 3 images of every class; 12 images for val and for test."""
+    classes, pattern, lists = LISTS[benchmark]
+    generator = np.random.default_rng(0)
+    files = []
+    for k in range(12):
+        path = folder / pattern.format(part='train', k=k)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = (int(generator.integers(40, 90)), int(generator.integers(40, 90)), 3)
+        Image.fromarray(generator.integers(0, 256, size, dtype=np.uint8)).save(path)
+        files.append(path.relative_to(folder).as_posix())
+    train = [f'{files[(7 * label + k) % 12]} {label}' for label in range(classes)
+             for k in range(3 if label < 40 else 1)]
+    evaluation = [f'{file} {label}' for label, file in enumerate(files)]
+    for split, lines in (('train', train), ('val', evaluation), ('test', evaluation)):
+        (folder / lists.format(split=split)).write_text('\n'.join(lines) + '\n')
+
+
+def write_cifar(folder, classes, per_class=100):
+    """CIFAR's official pickles with fewer images: enough for an imbalance factor of 100."""
+    generator = np.random.default_rng(0)
+
+    def batch(n_per_class):
+        labels = generator.permutation(np.repeat(np.arange(classes), n_per_class))
+        data = generator.integers(0, 256, (len(labels), 3072), dtype=np.uint8)
+        return {b'data': data, b'fine_labels' if classes == 100 else b'labels': labels.tolist()}
+
+    if classes == 100:
+        base = folder / 'cifar-100-python'
+        from mmpretrain.datasets.categories import CIFAR100_CATEGORIES as NAMES
+        files = {'train': batch(per_class), 'test': batch(2),
+                 'meta': {b'fine_label_names': [name.encode() for name in NAMES]}}
+    else:
+        base = folder / 'cifar-10-batches-py'
+        from mmpretrain.datasets.categories import CIFAR10_CATEGORIES as NAMES
+        files = {f'data_batch_{i}': batch(per_class // 5) for i in range(1, 6)}
+        files['test_batch'] = batch(5)
+        files['batches.meta'] = {b'label_names': [name.encode() for name in NAMES]}
+    base.mkdir(parents=True)
+    for name, content in files.items():
+        (base / name).write_bytes(pickle.dumps(content, protocol=2))
