@@ -196,17 +196,19 @@ class SiameseClassifier(ImageClassifier):
         return 0 if self.key_encoder is None else int(self.key_encoder.steps)
 
     def reset_key_encoder(self) -> None:
-        """Makes the key encoder a copy of the encoder."""
-        assert self.key_encoder is not None
-        self.key_encoder.steps.zero_()
-        self.update_key_encoder()
+        """Makes the key encoder, where there is one, a copy of the encoder."""
+        if self.key_encoder is not None:
+            self.key_encoder.steps.zero_()
+            self.update_key_encoder()
 
     def update_key_encoder(self) -> None:
-        """Moves the key encoder towards the encoder; the first call after a reset copies.
+        """Moves the key encoder, where there is one, towards the encoder; the first call after a
+        reset copies.
 
         Its buffers (statistics of normalisation layers) are the encoder's.
         """
-        assert self.key_encoder is not None
+        if self.key_encoder is None:
+            return
         # mmengine reads the number of updates on the host; on a GPU every step would wait for it
         self.key_encoder.steps = self.key_encoder.steps.cpu()
         self.key_encoder.update_parameters(ProjectionEncoder(self))
