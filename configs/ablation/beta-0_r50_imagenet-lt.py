@@ -1,4 +1,7 @@
-"""Class weights on ImageNet-LT, ResNet-50: beta = 0."""
+"""Class weights on ImageNet-LT, ResNet-50: beta = 0.
+
+Which rung of the ladder the paper swept is not said; + CBL is taken [guess].
+"""
 
 _base_ = './supcon-cbl-balsfx_r50_imagenet-lt.py'
 

@@ -17,6 +17,7 @@ model = dict(
                    norm_cfg=dict(type='BN1d')),
     # queue and mining are lost: CIFAR-100's, whose number of classes is nearest [guess]
     queue=dict(type='ClassBalancedQueue', keys_per_class=10),
+    # temperature and loss_weight: the paper has one pair, CIFAR-100's are known [guess, likely]
     contrastive_loss=dict(type='SPMLoss', num_positives=1, num_negatives=400, temperature=0.2,
                           beta=0.999,  # lost [guess]
                           loss_weight=0.5))

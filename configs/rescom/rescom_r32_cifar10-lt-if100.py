@@ -1,8 +1,8 @@
 """ResCom, ResNet-32, CIFAR-10-LT at imbalance factor 100.
 
 The settings are lost. The paper's gradient figure shows 100 positives and about 900 negatives,
-which means 100 keys a class [from the figure]; 10 and 400 keep the shares that are mined on
-CIFAR-100 [guess]; the rest is CIFAR-100's [guess].
+which means 100 keys a class [from the figure]; 10 keeps the share of positives that is mined on
+CIFAR-100, 400 its number of negatives [guess]; the rest is CIFAR-100's [guess].
 """
 
 _base_ = ['../_base_/models/resnet32.py', '../_base_/datasets/cifar10_lt.py',

@@ -7,7 +7,7 @@ model = dict(
     type='SiameseClassifier',
     head=dict(loss=dict(type='SiamBSLoss')),
     projector=dict(type='NonLinearNeck', in_channels=2048, hid_channels=2048,
-                   out_channels=128,  # the paper's text lost it; the released builder's default
+                   out_channels=128,  # lost; the released builder's default [guess]
                    with_avg_pool=False, with_bias=True, with_last_bias=True, with_last_bn=False,
                    norm_cfg=dict(type='BN1d')),
     # 4, 1, 500 are the paper's for ResNeXt-50, taken for ResNet-50 too [guess]

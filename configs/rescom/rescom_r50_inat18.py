@@ -12,6 +12,7 @@ model = dict(
                    norm_cfg=dict(type='BN1d')),
     # queue and mining are lost: the rarest classes have 2 images; 500 as on ImageNet-LT [guess]
     queue=dict(type='ClassBalancedQueue', keys_per_class=2),
+    # temperature and loss_weight: the paper has one pair, CIFAR-100's are known [guess, likely]
     contrastive_loss=dict(type='SPMLoss', num_positives=1, num_negatives=500, temperature=0.2,
                           beta=0.999,  # lost [guess]
                           loss_weight=0.5))

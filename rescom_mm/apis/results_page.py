@@ -35,8 +35,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def take_in(file: Path, runs: Path) -> Path:
-    """Copies what the page needs of a ``results.json`` to ``runs``; a run of the same name is
-    replaced."""
+    """Copies what the page needs of a ``results.json`` to ``runs``.
+
+    Raises:
+        SystemExit: for a run without figures, or one that would replace another command's.
+    """
     results = json.loads(file.read_text())
     if results.get('last') is None:
         raise SystemExit(f'{file}: the run was trained without validation, it has no figures')
@@ -44,6 +47,9 @@ def take_in(file: Path, runs: Path) -> Path:
     kept['command'] = _command(results)
     name = f'{Path(results["config"]).stem}_{results["epochs"]:g}e_seed{results["seed"]}.json'
     target = runs / name
+    if target.exists() and json.loads(target.read_text())['command'] != kept['command']:
+        raise SystemExit(f'{target} was made by another command than {file}; remove it first if '
+                         'the new one shall stand for this config')
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(kept, indent=1) + '\n')
     return target
@@ -106,11 +112,16 @@ def _details(config: str, epochs: float, runs: list[dict]) -> list[str]:
     where = ', '.join(sorted(set(first['hardware']['gpus']))) or (
         f'{first["hardware"]["cpu"]}, {first["hardware"]["cores"]} cores')
     minutes = np.mean([run['wall_time_s'] for run in runs]) / 60
-    commits = ', '.join(sorted({(run['commit'] or 'unknown')[:10] for run in runs}))
+    commits = ', '.join(sorted({_short_commit(run['commit']) for run in runs}))
     return [f'- `{config}`, {epochs:g} epochs: seeds {[run["seed"] for run in runs]}, '
             f'{first["batch_size"]["processes"]} x {first["batch_size"]["per_process"]} images, '
             f'{where}, torch {first["versions"]["torch"]}, {minutes:.1f} minutes a run, commit '
             f'{commits}', '', '  ```', f'  {first["command"]}', '  ```', '']
+
+
+def _short_commit(commit: str | None) -> str:
+    """Ten digits, and the ``+`` of a run from changed files."""
+    return 'unknown' if commit is None else commit[:10] + '+' * commit.endswith('+')
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -118,4 +118,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     lists = '' if out == folder else f'{out.resolve()}/'
     print(f"{len(train)} training and {len(test)} test images. In the config: "
           f"dataset=dict(type='CustomDataset', data_root={str(folder)!r}, "
-          f"ann_file='{lists}train.txt', classes={str(out / 'classes.txt')!r})")
+          f"data_prefix='', ann_file='{lists}train.txt', classes={str(out / 'classes.txt')!r})")

@@ -13,7 +13,7 @@ class CIFAR100LT(CIFARLT):
     """CIFAR-100-LT: class c keeps floor(500 (1/rho)^(c/99)) of its 500 training images.
 
     Images are uint8 ``[32, 32, 3]`` **in RGB order**, not OpenCV's BGR: the data preprocessor
-    takes ``to_rgb=False`` with RGB means, and transforms that ask for it ``color_format='rgb'``.
+    takes ``to_rgb=False`` with RGB means, and this package's transforms ``channel_order='rgb'``.
 
     Args:
         data_root: folder that holds ``cifar-100-python/`` with ``train``, ``test`` and ``meta``.

@@ -13,7 +13,7 @@ class CIFAR10LT(CIFARLT):
     """CIFAR-10-LT: class c keeps floor(5000 (1/rho)^(c/9)) of its 5,000 training images.
 
     Images are uint8 ``[32, 32, 3]`` **in RGB order**, not OpenCV's BGR: the data preprocessor
-    takes ``to_rgb=False`` with RGB means, and transforms that ask for it ``color_format='rgb'``.
+    takes ``to_rgb=False`` with RGB means, and this package's transforms ``channel_order='rgb'``.
 
     Args:
         data_root: folder that holds ``cifar-10-batches-py/`` with ``data_batch_1`` to

@@ -1,7 +1,7 @@
 """The paper's CIFAR schedule: 400 epochs, 10 of warm-up, 0.1, 0.01 from 321, 0.001 from 361.
 
-The released script never writes its rate into the optimiser on CIFAR and stays at 0.1; this is what
-the paper says.
+The released script never writes its rate into the optimiser on CIFAR and stays at 0.1; the
+steps are the paper's, the warm-up is what the code intends.
 """
 
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=5e-4))

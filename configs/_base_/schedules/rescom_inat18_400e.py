@@ -9,7 +9,7 @@ optim_wrapper = dict(optimizer=dict(
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=warmup),
     dict(type='CosineAnnealingLR', begin=warmup - 1, end=epochs, T_max=epochs - warmup,
-         eta_min=1e-5 * lr),
+         eta_min_ratio=1e-5),
 ]
 train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=1)
 val_cfg = dict()
