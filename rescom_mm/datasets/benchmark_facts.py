@@ -21,7 +21,7 @@ class BenchmarkFacts:
         medium: number of medium-shot classes.
         few: number of few-shot classes.
         sha256: of the training counts by class id, as little-endian int64.
-        evaluation: images of the other splits.
+        evaluation: images of every class in the other splits, whose lists are balanced.
     """
 
     images: int
@@ -42,8 +42,7 @@ class BenchmarkFacts:
         """
         n = np.asarray(counts, dtype='<i8')
         if split != 'train':
-            expected = self.evaluation[split]
-            return None if n.sum() == expected else f'images {n.sum()} (published: {expected})'
+            return _imbalance(n, self.evaluation[split])
         found = dict(images=n.sum(), most=n.max(), least=n.min(), many=(n > 100).sum(),
                      medium=((n >= 20) & (n <= 100)).sum(), few=(n < 20).sum())
         parts = [f'{name} {value} (published: {getattr(self, name)})'
@@ -54,6 +53,18 @@ class BenchmarkFacts:
         return ', '.join(parts) or None
 
 
+def _imbalance(n: np.ndarray, each: int) -> str | None:
+    """How a list differs from one of ``each`` images for every class; None where it does not."""
+    off = np.flatnonzero(n != each)
+    if not len(off):
+        return None
+    total = each * len(n)
+    parts = [f'images {n.sum()} (published: {total})'] if n.sum() != total else []
+    parts.append(f'{len(off)} of {len(n)} classes without their {each} images, such as class '
+                 f'{off[0]} with {n[off[0]]}')
+    return ', '.join(parts)
+
+
 def count_digest(counts: Sequence[int] | np.ndarray) -> str:
     """SHA-256 of a count vector as little-endian int64."""
     return hashlib.sha256(np.asarray(counts, dtype='<i8').tobytes()).hexdigest()
@@ -62,12 +73,12 @@ def count_digest(counts: Sequence[int] | np.ndarray) -> str:
 IMAGENET_LT = BenchmarkFacts(
     images=115846, most=1280, least=5, many=385, medium=479, few=136,
     sha256='3d8c615a8d2def22940b8c4989aa1d6454f42e93dde096f077b0dde67cd4dc08',
-    evaluation=dict(val=20000, test=50000))
+    evaluation=dict(val=20, test=50))
 PLACES_LT = BenchmarkFacts(
     images=62500, most=4980, least=5, many=131, medium=163, few=71,
     sha256='e0663b33a6ba642086ead631231389a5616cc7dc5fc0eb6942ca49c619454e5a',
-    evaluation=dict(val=7300, test=36500))
+    evaluation=dict(val=20, test=100))
 INATURALIST18 = BenchmarkFacts(
     images=437513, most=1000, least=2, many=842, medium=4076, few=3224,
     sha256='346e4680da71ca04bece059aa857b031964c3a2d3e152f65064b2e019c0fb038',
-    evaluation=dict(val=24426, test=24426))
+    evaluation=dict(val=3, test=3))

@@ -108,6 +108,21 @@ def test_facts_fit_together(facts, classes):
     assert facts.least * classes < facts.images < facts.most * classes
 
 
+def test_evaluation_lists_are_balanced():
+    totals = {(name, split): each * classes for name, facts, classes in (
+        ('imagenet', IMAGENET_LT, 1000), ('places', PLACES_LT, 365), ('inat', INATURALIST18, 8142))
+        for split, each in facts.evaluation.items()}
+    assert totals == {('imagenet', 'val'): 20000, ('imagenet', 'test'): 50000,
+                      ('places', 'val'): 7300, ('places', 'test'): 36500,
+                      ('inat', 'val'): 24426, ('inat', 'test'): 24426}
+    counts = np.full(1000, 50)
+    assert IMAGENET_LT.difference(counts, 'test') is None
+    counts[[3, 9]] = 49, 51  # the total is right
+    assert IMAGENET_LT.difference(counts, 'test') == (
+        '2 of 1000 classes without their 50 images, such as class 3 with 49')
+    assert IMAGENET_LT.difference(counts[:999], 'val').startswith('images 49950 (published: 19980')
+
+
 def test_a_list_is_compared_with_the_published_one(tmp_path, said, monkeypatch):
     put(tmp_path, 'train/airfield/1.jpg')
     counts = np.ones(365, int)
@@ -127,13 +142,13 @@ def test_a_list_is_compared_with_the_published_one(tmp_path, said, monkeypatch):
                  'many 1 (published: 131)', 'medium 2 (published: 163)', 'few 362 (published: 71)'):
         assert part in said[0]
     write(counts, 'val')
-    assert len(said) == 1 and 'images 632 (published: 7300)' in said[0]
+    assert len(said) == 1 and 'images 632 (published: 7300), 364 of 365 classes' in said[0]
 
-    facts = BenchmarkFacts(632, 150, 1, 1, 2, 362, count_digest(counts), dict(val=632, test=1))
+    facts = BenchmarkFacts(632, 150, 1, 1, 2, 362, count_digest(counts), dict(val=3, test=1))
     monkeypatch.setattr(PlacesLT, 'FACTS', facts)
     write(counts)
     assert not said
-    write(counts, 'val')
+    write(np.full(365, 3), 'val')
     assert not said
     write(counts[::-1])
     assert len(said) == 1 and 'other counts' in said[0]
