@@ -26,11 +26,17 @@ class ImageNetLT(ListBenchmark):
     """
 
     METAINFO = {'classes': IMAGENET_CATEGORIES}
+    NAME = 'imagenet-lt'
     LISTS = {split: f'ImageNet_LT_{split}.txt' for split in ('train', 'val', 'test')}
     SPELLINGS = ('{part}/{wnid}', '{part}', 'ILSVRC/Data/CLS-LOC/{part}/{wnid}',
                  'ILSVRC/Data/CLS-LOC/{part}')
     FACTS = IMAGENET_LT
     SOURCE = 'https://github.com/zhmiao/OpenLongTailRecognition-OLTR, the images from image-net.org'
+    FOLDERS = ('train', 'val')
+    LEVELS = ('', 'ILSVRC/Data/CLS-LOC', 'Data/CLS-LOC', 'CLS-LOC')
+    # Kang et al. (ICLR 2020) keep the authors' lists where no browser is needed
+    URLS = {split: 'https://github.com/facebookresearch/classifier-balancing/raw/main/data/'
+            f'ImageNet_LT/ImageNet_LT_{split}.txt' for split in ('train', 'val', 'test')}
 
     @classmethod
     def folder_parts(cls, folder: str, label: int) -> dict[str, str] | None:

@@ -27,12 +27,17 @@ class INaturalist18(ListBenchmark):
     """
 
     METAINFO = {'classes': tuple(str(label) for label in range(8142))}
+    NAME = 'inat18'
     LISTS = dict(train='iNaturalist18_train.txt', val='iNaturalist18_val.txt',
                  test='iNaturalist18_val.txt')
     SPELLINGS = ('train_val2018/{group}/{species}', '{group}/{species}', '2018/{group}/{species}')
     FACTS = INATURALIST18
     SOURCE = ('https://github.com/facebookresearch/classifier-balancing, the images from '
               'https://github.com/visipedia/inat_comp/tree/master/2018')
+    FOLDERS = ('train_val2018', '2018')
+    # the official annotations, of which the lists are made
+    URLS = {split: f'https://ml-inat-competition-datasets.s3.amazonaws.com/2018/{split}2018.json'
+            '.tar.gz' for split in ('train', 'val')}
 
     @classmethod
     def folder_parts(cls, folder: str, label: int) -> dict[str, str] | None:

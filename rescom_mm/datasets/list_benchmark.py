@@ -29,6 +29,8 @@ class ListBenchmark(BaseDataset):
         lazy_init: as in ``BaseDataset``.
     """
 
+    #: the name that ``tools/data/prepare.py`` knows the data set by
+    NAME: ClassVar[str]
     #: the list of each split
     LISTS: ClassVar[dict[str, str]]
     #: ways in which releases of the images spell an image's folder, from :meth:`folder_parts`
@@ -36,6 +38,12 @@ class ListBenchmark(BaseDataset):
     FACTS: ClassVar[BenchmarkFacts]
     #: where the lists and the images come from
     SOURCE: ClassVar[str]
+    #: folders of the images: the first parts of the spelt paths
+    FOLDERS: ClassVar[Sequence[str]]
+    #: where releases keep these folders, below their own; ``''`` is directly in it
+    LEVELS: ClassVar[Sequence[str]] = ('', )
+    #: addresses from which the list of a split can be had, or made
+    URLS: ClassVar[dict[str, str]]
 
     def __init__(self, data_root: str, split: str = 'train', ann_file: str | None = None,
                  pipeline: Any = (), test_mode: bool = False, lazy_init: bool = False) -> None:
@@ -53,17 +61,24 @@ class ListBenchmark(BaseDataset):
         raise NotImplementedError
 
     @classmethod
+    def read(cls, ann_file: str | Path, data_root: str | Path) -> list[dict]:
+        """Image paths and labels of a list, spelt as the images are; see ``read_list_file``."""
+        spellings: list[Spelling] = [partial(cls._spell, text) for text in cls.SPELLINGS]
+        return read_list_file(
+            ann_file, data_root, len(cls.METAINFO['classes']), spellings,
+            f'{cls.SOURCE}; python tools/data/prepare.py {cls.NAME} --data-root {data_root} '
+            '--download fetches it')
+
+    @classmethod
     def _spell(cls, spelling: str, folder: str, label: int) -> str | None:
         parts = cls.folder_parts(folder, label)
         return None if parts is None else spelling.format_map(parts)
 
     def load_data_list(self) -> list[dict]:
         """Image paths and labels of the list; says how it differs from the published one."""
-        num_classes = len(self.METAINFO['classes'])
-        spellings: list[Spelling] = [partial(self._spell, text) for text in self.SPELLINGS]
-        items = read_list_file(Path(self.ann_file), self.data_root, num_classes, spellings,
-                               self.SOURCE)
-        counts = np.bincount([item['gt_label'] for item in items], minlength=num_classes)
+        items = self.read(self.ann_file, self.data_root)
+        counts = np.bincount([item['gt_label'] for item in items],
+                             minlength=len(self.METAINFO['classes']))
         difference = self.FACTS.difference(counts, self.split)
         if difference:
             print_log(f'{type(self).__name__}: {self.ann_file} is not the published {self.split} '

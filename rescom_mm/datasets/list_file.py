@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 #: another spelling of a folder in a list, from the folder and the label of what lies in it; None
 #: where it has none
 Spelling = Callable[[str, int], 'str | None']
+
+
+def list_entries(ann_file: str | Path, num_classes: int) -> Iterator[tuple[int, str, int]]:
+    """Line number, path and label of each line of a list file; looks for no image.
+
+    Raises:
+        ValueError: for a malformed line, with its number, or a list without any.
+    """
+    empty = True
+    with open(ann_file, encoding='utf-8') as file:
+        for number, line in enumerate(file, 1):
+            line = line.strip()
+            if not line:
+                continue
+            path, _, label_text = line.rpartition(' ')
+            path = path.strip()
+            if not path or not label_text.isdecimal():
+                raise ValueError(f'{ann_file}:{number}: expected "relative/path label", got '
+                                 f'{line!r}')
+            label = int(label_text)
+            if label >= num_classes:
+                raise ValueError(f'{ann_file}:{number}: label {label} lies outside 0 ... '
+                                 f'{num_classes - 1}; correct the line')
+            empty = False
+            yield number, path, label
+    if empty:
+        raise ValueError(f'{ann_file} lists no image')
+
+
+def list_counts(ann_file: str | Path, num_classes: int) -> np.ndarray:
+    """Number of lines of each label, ``[num_classes]``; raises as :func:`list_entries`."""
+    labels = [label for _, _, label in list_entries(ann_file, num_classes)]
+    return np.bincount(labels, minlength=num_classes)
 
 
 def read_list_file(ann_file: str | Path, data_root: str | Path, num_classes: int,
@@ -41,35 +76,19 @@ def read_list_file(ann_file: str | Path, data_root: str | Path, num_classes: int
     items: list[dict[str, Any]] = []
     spelling: Spelling | None = None
     respelt: dict[tuple[str, int], str] = {}
-    with open(ann_file, encoding='utf-8') as file:
-        for number, line in enumerate(file, 1):
-            line = line.strip()
-            if not line:
-                continue
-            path, _, label_text = line.rpartition(' ')
-            path = path.strip()
-            if not path or not label_text.isdecimal():
-                raise ValueError(f'{ann_file}:{number}: expected "relative/path label", got '
-                                 f'{line!r}')
-            label = int(label_text)
-            if label >= num_classes:
-                raise ValueError(f'{ann_file}:{number}: label {label} lies outside 0 ... '
-                                 f'{num_classes - 1}; correct the line')
-            if not items:
-                spelling = _spelling_of_folder(path, label, prefix, spellings,
-                                               f'{ann_file}:{number}')
-            if spelling is not None:
-                folder, _, name = path.rpartition('/')
-                if (folder, label) not in respelt:
-                    other = spelling(folder, label)
-                    if other is None:
-                        raise ValueError(f'{ann_file}:{number}: {path!r} is written in another '
-                                         'way than the first path of the list; write all alike')
-                    respelt[folder, label] = other
-                path = f'{respelt[folder, label]}/{name}'
-            items.append(dict(img_path=prefix + path, gt_label=label))
-    if not items:
-        raise ValueError(f'{ann_file} lists no image')
+    for number, path, label in list_entries(ann_file, num_classes):
+        if not items:
+            spelling = _spelling_of_folder(path, label, prefix, spellings, f'{ann_file}:{number}')
+        if spelling is not None:
+            folder, _, name = path.rpartition('/')
+            if (folder, label) not in respelt:
+                other = spelling(folder, label)
+                if other is None:
+                    raise ValueError(f'{ann_file}:{number}: {path!r} is written in another '
+                                     'way than the first path of the list; write all alike')
+                respelt[folder, label] = other
+            path = f'{respelt[folder, label]}/{name}'
+        items.append(dict(img_path=prefix + path, gt_label=label))
     return items
 
 

@@ -31,6 +31,7 @@ class PlacesLT(ListBenchmark):
     """
 
     METAINFO = {'classes': PLACES365_CATEGORIES}
+    NAME = 'places-lt'
     LISTS = {split: f'Places_LT_{split}.txt' for split in ('train', 'val', 'test')}
     SPELLINGS = ('{part}/{name}', 'places365_standard/{part}/{name}', '{part_256}{nested}',
                  '{part_256_standard}{nested}', '{part_large}{nested}',
@@ -38,6 +39,11 @@ class PlacesLT(ListBenchmark):
     FACTS = PLACES_LT
     SOURCE = ('https://github.com/zhmiao/OpenLongTailRecognition-OLTR, the images from '
               'http://places2.csail.mit.edu/download.html')
+    FOLDERS = ('train', 'val', 'places365_standard', 'data_256', 'data_256_standard',
+               'data_large', 'data_large_standard', 'val_256', 'val_large')
+    # Kang et al. (ICLR 2020) keep the authors' lists where no browser is needed
+    URLS = {split: 'https://github.com/facebookresearch/classifier-balancing/raw/main/data/'
+            f'Places_LT/Places_LT_{split}.txt' for split in ('train', 'val', 'test')}
 
     @classmethod
     def folder_parts(cls, folder: str, label: int) -> dict[str, str] | None:

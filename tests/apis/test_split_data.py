@@ -1,4 +1,4 @@
-"""tools/data/prepare.py and tools/data/split.py."""
+"""tools/data/split.py, and that both tools run as scripts."""
 
 import subprocess
 import sys
@@ -8,84 +8,9 @@ import pytest
 from mmpretrain.registry import DATASETS
 from PIL import Image
 
-from rescom_mm.apis import prepare_data, split_data
-from rescom_mm.datasets import CIFAR100LT, PlacesLT, long_tailed_sizes
-from rescom_mm.datasets.benchmark_facts import BenchmarkFacts, count_digest
-from tests.cifar import write_cifar100
+from rescom_mm.apis import split_data
+from rescom_mm.datasets import long_tailed_sizes
 from tests.runs import ROOT
-
-
-def test_prepare_cifar(tmp_path, capsys):
-    write_cifar100(tmp_path, 10000, 200)
-    argv = ['cifar100', '--data-root', str(tmp_path)]
-    with pytest.raises(SystemExit, match='has MD5'):
-        prepare_data.main(argv)
-    prepare_data.main([*argv, '--no-check-md5'])
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()[-5:]]
-    assert rows[0] == ['split', 'images', 'classes', 'largest', 'smallest', 'many', 'medium', 'few',
-                       'checked']
-    sizes = np.array(long_tailed_sizes(100, 100, 50))
-    assert rows[2] == ['train,', 'factor', '50', str(sizes.sum()), '100', '100', '2',
-                       str((sizes > 100).sum()), str(((sizes >= 20) & (sizes <= 100)).sum()),
-                       str((sizes < 20).sum()), 'labels', 'only']
-    assert rows[4] == ['test', '200', '100', '2', '2', 'labels', 'only']
-
-
-def test_prepare_downloads_by_torchvision(tmp_path, monkeypatch):
-    import torchvision.datasets
-    calls = []
-
-    def stand_in(root, download):
-        calls.append((root, download))
-        write_cifar100(tmp_path / 'new', 10000, 200)
-
-    monkeypatch.setattr(torchvision.datasets, 'CIFAR100', stand_in)
-    argv = ['cifar100', '--data-root', str(tmp_path / 'new'), '--no-check-md5']
-    with pytest.raises(SystemExit, match=f'does not exist; .*{CIFAR100LT.URL}'):
-        prepare_data.main(argv)
-    prepare_data.main([*argv, '--download'])
-    prepare_data.main([*argv, '--download'])  # they are there now
-    assert calls == [(str(tmp_path / 'new'), True)]
-
-    def no_network(root, download):
-        raise OSError('no route to host')
-
-    monkeypatch.setattr(torchvision.datasets, 'CIFAR100', no_network)
-    with pytest.raises(SystemExit, match=r'could not be fetched .no route to host.*unpack it'):
-        prepare_data.main(['cifar100', '--data-root', str(tmp_path / 'none'), '--download'])
-    with pytest.raises(SystemExit):
-        prepare_data.main(['inat18', '--data-root', str(tmp_path), '--download'])
-
-
-def test_prepare_lists(tmp_path, capsys, monkeypatch):
-    counts = np.ones(365, int)
-    counts[:2] = [101, 20]
-    facts = BenchmarkFacts(484, 101, 1, 1, 1, 363, count_digest(counts), dict(val=484, test=484))
-    monkeypatch.setattr(PlacesLT, 'FACTS', facts)
-    lines = [f'train/airfield/{label}_{k}.jpg {label}' for label in range(365)
-             for k in range(counts[label])]
-    (tmp_path / 'train' / 'airfield').mkdir(parents=True)
-    for line in lines:
-        (tmp_path / line.split()[0]).touch()
-    for split in ('train', 'val', 'test'):
-        (tmp_path / f'Places_LT_{split}.txt').write_text('\n'.join(lines))
-    argv = ['places-lt', '--data-root', str(tmp_path)]
-    prepare_data.main(argv)
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()[-4:]]
-    assert rows[1] == ['train', '484', '365', '101', '1', '1', '1', '363', 'as', 'published']
-    assert [row[0] for row in rows] == ['split', 'train', 'val', 'test']
-    (tmp_path / 'train' / 'airfield' / '7_0.jpg').unlink()
-    (tmp_path / 'Places_LT_val.txt').write_text('\n'.join(lines[:-1]))
-    with pytest.raises(SystemExit, match='not in order: train, val, test'):
-        prepare_data.main(argv)
-    said = capsys.readouterr().out
-    assert '1 images missing, such as' in said and '7_0.jpg' in said
-    assert 'differs: images 483 (published: 484)' in said
-    with pytest.raises(SystemExit, match='not in order: val;'):
-        prepare_data.main([*argv, '--no-check-images'])
-    (tmp_path / 'Places_LT_test.txt').unlink()
-    with pytest.raises(SystemExit, match='OpenLongTailRecognition'):
-        prepare_data.main(argv)
 
 
 @pytest.fixture
