@@ -61,7 +61,7 @@ class Page:
         self.numbered: list[Group] = []
         for name in benchmarks.same:
             for group in self.groups.get(name, []):
-                if group not in self.numbered:
+                if not group.number:  # else a config that does the same has it
                     self.numbered.append(group)
                     group.number = len(self.numbered)
 
@@ -126,8 +126,10 @@ class Page:
 
     def _what(self, group: Group) -> str:
         seeds = f'{len(group.runs)} seed{"s" * (len(group.runs) > 1)}'
+        changed = len(group.first['changes'])
         return (f'[measurement {group.number}](#measurement-{group.number}): '
-                f'{self._epochs(group)}, {seeds}, {group.first["final"]["list"]} list')
+                f'{self._epochs(group)}, {seeds}, {group.first["final"]["list"]} list'
+                + (f', {changed} change{"s" * (changed > 1)}' if changed else ''))
 
     def _caution(self, group: Group) -> str:
         """What a reader must not take from a measurement; empty where nothing."""

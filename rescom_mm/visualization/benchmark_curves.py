@@ -47,6 +47,7 @@ def draw_benchmark(title: str, runs: dict[str, Sequence[dict[str, Any]]], file: 
     for axes in (left, right):
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.title.set_fontsize(11)
         axes.grid(color='0.92')
         axes.set_axisbelow(True)
@@ -66,7 +67,8 @@ def _accuracy(run: dict[str, Any], keys: Sequence[str]) -> dict[float, float]:
 def _loss(run: dict[str, Any], names: Sequence[str]) -> dict[float, float]:
     """The first of the loss terms that the run has, by epoch."""
     per_epoch = run['iterations'] / (run['epochs'] or 1)
-    points = next((run['curves'][name] for name in names if run['curves'].get(name)), [])
+    points: list[list[float]] = next(
+        (run['curves'][name] for name in names if run['curves'].get(name)), [])
     return {iteration / per_epoch: value for iteration, value in points}
 
 

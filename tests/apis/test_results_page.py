@@ -77,7 +77,7 @@ def test_page(docs, add, benchmarks):
     page = (docs / 'results.md').read_text()
     # mean and standard deviation over the seeds; no few-shot figure in these runs
     assert (f'| `{NAME}` | 53.8 | [measurement 1](#measurement-1): 20 of 400 epochs, 2 seeds, '
-            'test list | 31.00 ± 1.41 | 60.00 ± 0.00 | 30.00 ± 0.00 | - | 4.50 ± 0.00 | '
+            'test list, 1 change | 31.00 ± 1.41 | 60.00 ± 0.00 | 30.00 ± 0.00 | - | 4.50 ± 0.00 | '
             '32.00 ± 1.41 |') in page
     assert '| `rescom_r50_imagenet-lt` | 58.7 (68.0 / 56.6 / 38.6) | not run here |\n' in page
     assert '- `train_cfg.max_epochs`: `400` to `20`' in page and page.count('` to `') == 1
@@ -162,6 +162,7 @@ def test_changed_runs_are_not_averaged_with_others(add, docs):
     assert '- `model.contrastive_loss.loss_weight`: `0.5` to `0.25`' in page
     assert '- `global batch size`: `128` to `256`' in page
     assert '- Measurement 1: one seed: ranks nothing.' in page
+    assert '400 epochs, 1 seed, test list | 50.00' in page
     assert f'{NAME}_400e_seed0.json' in files(docs)  # nothing changed: no hash
 
 
@@ -185,7 +186,8 @@ def test_results_of_before_the_test_list(add, config, which):
     old = results(config=config)
     del old['final'], old['one_list']
     _, page = add(old)
-    assert f'1 seed, {which} list | 30.00 |' in page and 'one seed: ranks nothing' in page
+    assert f'1 seed, {which} list, ' in page and ' | 30.00 | ' in page
+    assert 'one seed: ranks nothing' in page
 
 
 @pytest.mark.parametrize('given, message', [

@@ -25,6 +25,7 @@ def trained(tmp_path_factory):
     return folder
 
 
+@pytest.mark.stack
 def test_final_figures_are_those_of_the_test_list(trained, tmp_path):
     results = read(trained)
     assert results['final']['list'] == 'test' and not results['one_list']
