@@ -48,11 +48,11 @@ def take_in(file: Path, runs: Path, benchmarks: Benchmarks) -> str:
                          'runs of those are shown')
     cfg = Config.fromstring(results['config_text'], '.py')
     kept = {key: results[key] for key in _KEPT}
-    batch = results['batch_size']
+    batch = results['batch_size']  # per process None with a batch sampler
+    images = batch['processes'] * batch['per_process'] if batch['per_process'] else None
     kept.update(
         command=_command(results['command']),
-        changes=_without_paths(changes(cfg, config.cfg,
-                                       batch['processes'] * batch['per_process'])),
+        changes=_without_paths(changes(cfg, config.cfg, images)),
         config_digest=config.digest,
         final=_final(results, cfg, file),
         history=_thin_history(results['history']),
