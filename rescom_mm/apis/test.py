@@ -9,11 +9,15 @@ from pathlib import Path
 
 import mmengine
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import master_only
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch.distributed.elastic.multiprocessing.errors import record
 
+from ..evaluation import ShotAccuracy
+from ..utils.environment import describe_dataset
+from ..visualization.results import figures_table
 from .cli import (
     add_common_options,
     check_data_paths,
@@ -87,5 +91,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.out and args.out_item != 'metrics':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()
+    _show(runner, args.checkpoint, metrics)
     if args.out and args.out_item == 'metrics':
         mmengine.dump(metrics, args.out)
+
+
+@master_only
+def _show(runner: Runner, checkpoint: str, metrics: dict) -> None:
+    """Says what was tested on which list, and the table of the shot groups."""
+    dataset = runner.test_dataloader.dataset
+    shot = next((metric for metric in runner.test_evaluator.metrics
+                 if isinstance(metric, ShotAccuracy)), None)
+    figures = {name: value for name, value in metrics.items() if isinstance(value, (int, float))}
+    table = figures_table(figures, shot and shot.counts, shot and shot.thresholds,
+                          shot and shot.per_class_accuracy,
+                          (getattr(dataset, 'metainfo', None) or {}).get('classes'))
+    print('\n'.join(['', f'{checkpoint} on test_dataloader: {describe_dataset(dataset)}, '
+                     f'{len(dataset)} images', *table]))

@@ -37,6 +37,20 @@ def describe_run(runner: Runner) -> dict[str, Any]:
         config_text=runner.cfg.pretty_text)
 
 
+def describe_dataset(dataset: Any) -> str:
+    """Class, split, and list or folder of a dataset; wrappers say what they hold."""
+    name = type(dataset).__name__
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    if inner[0] is not None:
+        return f'{name} of {" and ".join(describe_dataset(part) for part in inner)}'
+    prefixes = getattr(dataset, 'data_prefix', None) or {}
+    place = (getattr(dataset, 'ann_file', None) or next(filter(None, prefixes.values()), None)
+             or getattr(dataset, 'data_root', None))
+    split = getattr(dataset, 'split', None)
+    return ', '.join([name, *([f'split {split}'] if split else []), *([str(place)] if place
+                                                                      else [])])
+
+
 def versions() -> dict[str, str]:
     """Versions of Python, this package and what it stands on."""
     found = dict(python=platform.python_version(), rescom_mm=__version__)

@@ -163,24 +163,30 @@ def test_counts_come_from_the_checkpoint_at_test_time(trained):
 @pytest.mark.stack
 def test_our_test_tool(trained, tmp_path):
     _, folder = trained
-    run_tool('tools/test.py', TINY, folder / 'epoch_2.pth', '--work-dir', tmp_path,
-             '--out', tmp_path / 'metrics.json', '--out-item', 'metrics', '--cfg-options',
-             'test_evaluator.0.per_class=True')
+    done = run_tool('tools/test.py', TINY, folder / 'epoch_2.pth', '--work-dir', tmp_path,
+                    '--out', tmp_path / 'metrics.json', '--out-item', 'metrics', '--cfg-options',
+                    'test_evaluator.0.per_class=True')
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     last = json.loads((folder / 'results.json').read_text())
     assert metrics['shot/few'] == pytest.approx(last['last']['shot/few'])
     assert metrics['shot/per_class'] == pytest.approx(last['per_class_accuracy'])
+    assert 'on test_dataloader: DigitsLT, split test, 500 images' in done.stdout
+    for line in results_table(last).splitlines()[1:-1]:  # the same table
+        assert line in done.stdout, line
 
 
 def test_stock_tools_train_and_test(tmp_path):
     tools = Path(mmpretrain.__file__).parent / '.mim' / 'tools'
     run_tool(tools / 'train.py', TINY, '--work-dir', tmp_path, '--no-pin-memory',
-             '--no-persistent-workers', '--cfg-options', 'train_cfg.max_epochs=1')
-    assert (tmp_path / 'results.json').is_file() and (tmp_path / 'results.png').is_file()
+             '--no-persistent-workers', '--cfg-options', 'train_cfg.max_epochs=1',
+             'val_dataloader.dataset.split=tune_val')
+    assert (tmp_path / 'results.png').is_file()
+    final = json.loads((tmp_path / 'results.json').read_text())['final']
+    assert final['list'] == 'test'
     done = run_tool(tools / 'test.py', TINY, tmp_path / 'epoch_1.pth', '--work-dir', tmp_path,
                     '--no-pin-memory')
     for name in ('all', 'many', 'medium', 'few'):
-        assert f'shot/{name}: ' in done.stdout
+        assert f'shot/{name}: {final["figures"][f"shot/{name}"]:.4f}' in done.stdout
 
 
 def test_stripped_checkpoint_loads_without_this_package(trained, tmp_path):
@@ -236,6 +242,7 @@ _base_ = {str(config)!r}
 custom_imports = dict(imports=['rescom_mm', 'dump_hook'])
 default_hooks = dict(dump=dict(type='DumpHook'), sync=dict(type='SyncBuffersHook'))
 train_dataloader = dict(batch_size=40)
+val_dataloader = dict(dataset=dict(split='tune_val'))  # so that the test list is tested
 train_cfg = dict(max_epochs=2)
 ''')
     done = subprocess.run(
@@ -247,6 +254,7 @@ train_cfg = dict(max_epochs=2)
     results = json.loads((tmp_path / 'results.json').read_text())
     assert results['batch_size'] == dict(per_process=40, processes=2)
     assert results['iterations'] == 12  # 431 images over 2 x 40, twice
+    assert results['final']['list'] == 'test' and len(results['per_class_accuracy']) == 10
     states = [torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2)]
     for name in states[0]:
         assert torch.equal(states[0][name], states[1][name]), name
