@@ -1,5 +1,6 @@
 """Importing the package first readies the stack (torchvision beside a CPU-only torch)."""
 
+import gc
 import json
 import os
 from pathlib import Path
@@ -12,6 +13,8 @@ from hypothesis import settings
 
 import rescom_mm  # noqa: F401
 
+# mmengine collects garbage whenever a dataset is built: not through all that is imported
+gc.freeze()
 torch.set_num_threads(1)  # tests are many small operations
 settings.register_profile('ci', deadline=None, derandomize=True)
 settings.load_profile('ci')
