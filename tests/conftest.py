@@ -26,3 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def golden() -> dict:
     """Test vectors made by an independent NumPy derivation of the method."""
     return json.loads((Path(__file__).parent / 'data' / 'golden.json').read_text())
+
+
+@pytest.fixture
+def no_picture(monkeypatch):
+    """For trainings about something else: to draw results.png takes half of such a short one."""
+    monkeypatch.setattr('rescom_mm.engine.hooks.results_hook.draw_results', lambda *args: None)

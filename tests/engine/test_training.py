@@ -84,6 +84,7 @@ def test_resume_restores_the_queue_and_load_from_does_not(trained, tmp_path):
     assert not seen['before_train'].any() and runner.model.queue._commits == 0
 
 
+@pytest.mark.usefixtures('no_picture')
 def test_same_seed_same_run_and_other_seed_another(trained, tmp_path):
     runner, _ = trained
     again = train(tmp_path / 'again')
@@ -93,6 +94,7 @@ def test_same_seed_same_run_and_other_seed_another(trained, tmp_path):
     assert not torch.equal(other.model.head.fc.weight, runner.model.head.fc.weight)
 
 
+@pytest.mark.usefixtures('no_picture')
 def test_ema_and_gradient_accumulation(tmp_path):
     runner = train(tmp_path, epochs=1, optim_wrapper__accumulative_counts=2,
                    default_hooks__ema=dict(type='EMAHook', momentum=0.1))
@@ -100,6 +102,7 @@ def test_ema_and_gradient_accumulation(tmp_path):
     assert 'ema_state_dict' in load(tmp_path / 'epoch_1.pth')
 
 
+@pytest.mark.usefixtures('no_picture')
 def test_reversed_queue_trains_with_ema_and_is_restored(tmp_path):
     """Its slots take their classes when the counts arrive; EMA and checkpoints don't mind."""
     options = dict(config=ROOT / 'configs/ablation/supcon-reversed_tiny_digits-lt.py', epochs=1,
@@ -115,6 +118,7 @@ def test_reversed_queue_trains_with_ema_and_is_restored(tmp_path):
         assert torch.equal(dict(resumed.named_buffers())[name], value), name
 
 
+@pytest.mark.usefixtures('no_picture')
 def test_bfloat16(tmp_path):
     """AmpOptimWrapper wants an accelerator; its context alone does on a CPU."""
     @OPTIM_WRAPPERS.register_module(force=True)
@@ -132,6 +136,7 @@ def test_bfloat16(tmp_path):
     assert losses.shape == (7,) and (losses > 0).all()
 
 
+@pytest.mark.usefixtures('no_picture')
 def test_enqueue_view(tmp_path):
     """The queue holds the keys of the view that the hook names."""
     for view, name in enumerate(('first', 'second')):
@@ -268,6 +273,7 @@ def test_every_digits_config_trains(config, tmp_path):
         'loss_cls' if 'moco' in config.stem else 'loss']]
     assert sum(curve[-7:]) < 0.95 * sum(curve[:7])  # it learns
     assert runner.val_loop.evaluator.metrics[0].counts[0] == 128
+    assert runner.test()['shot/all'] == results['last']['shot/all']  # the same images
 
 
 def test_iteration_based_loop(tmp_path):
