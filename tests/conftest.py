@@ -13,13 +13,16 @@ from hypothesis import settings
 
 import rescom_mm  # noqa: F401
 
-# mmengine collects garbage whenever a dataset is built: not through all that is imported
-gc.freeze()
 torch.set_num_threads(1)  # tests are many small operations
 settings.register_profile('ci', deadline=None, derandomize=True)
 settings.load_profile('ci')
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_finish():
+    """mmengine collects garbage whenever a dataset is built: not among all that is imported."""
+    gc.freeze()
 
 
 @pytest.fixture(scope='session')

@@ -1,7 +1,5 @@
 """tools/data/prepare.py and tools/data/split.py."""
 
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ from rescom_mm.apis import prepare_data, split_data
 from rescom_mm.datasets import CIFAR100LT, PlacesLT, long_tailed_sizes
 from rescom_mm.datasets.benchmark_facts import BenchmarkFacts, count_digest
 from tests.cifar import write_cifar100
-from tests.runs import ROOT
 
 
 def test_prepare_cifar(tmp_path, capsys):
@@ -165,10 +162,3 @@ def test_split_leaves_files_alone(birds):
     with pytest.raises(SystemExit, match='holds no image'):
         (birds / 'dodo').mkdir()
         split_data.main([str(birds)])
-
-
-@pytest.mark.parametrize('tool', ['prepare', 'split'])
-def test_tools_run_as_scripts(tool):
-    done = subprocess.run([sys.executable, f'tools/data/{tool}.py', '--help'], cwd=ROOT, text=True,
-                          capture_output=True)
-    assert done.returncode == 0 and 'options:' in done.stdout

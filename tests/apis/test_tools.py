@@ -92,6 +92,21 @@ def test_misspelt_option_ends_in_one_clear_error(tmp_path):
     assert 'SPMLoss has no option `temprature` (given: 0.1). Did you mean `temperature`?' in last
 
 
+def test_every_tool_runs_as_a_script():
+    tools = [str(path.relative_to(ROOT)) for path in sorted((ROOT / 'tools').rglob('*.py'))]
+    assert {'tools/train.py', 'tools/data/split.py'} <= set(tools)
+    done = run_tool('-c', f"""
+import runpy, sys
+for tool in {tools}:  # in one process: to import the package takes longest
+    sys.argv = [tool, '--help']
+    try:
+        runpy.run_path(tool, run_name='__main__')
+    except SystemExit as end:
+        assert not end.code, tool
+""")
+    assert done.stdout.count('options:') == len(tools)
+
+
 @pytest.mark.parametrize('script, operands', [('dist_train.sh', 2), ('dist_test.sh', 3),
                                               ('slurm_train.sh', 3), ('slurm_test.sh', 4)])
 def test_launch_scripts_explain_themselves(script, operands):
