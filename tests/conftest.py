@@ -1,5 +1,6 @@
 """Importing the package first readies the stack (torchvision beside a CPU-only torch)."""
 
+import gc
 import json
 import os
 from pathlib import Path
@@ -19,7 +20,18 @@ settings.load_profile('ci')
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_finish():
+    """mmengine collects garbage whenever a dataset is built: not among all that is imported."""
+    gc.freeze()
+
+
 @pytest.fixture(scope='session')
 def golden() -> dict:
     """Test vectors made by an independent NumPy derivation of the method."""
     return json.loads((Path(__file__).parent / 'data' / 'golden.json').read_text())
+
+
+@pytest.fixture
+def no_picture(monkeypatch):
+    """For trainings about something else: to draw results.png takes half of such a short one."""
+    monkeypatch.setattr('rescom_mm.engine.hooks.results_hook.draw_results', lambda *args: None)

@@ -78,3 +78,30 @@ def write_cifar(folder, classes, per_class=100):
     base.mkdir(parents=True)
     for name, content in files.items():
         (base / name).write_bytes(pickle.dumps(content, protocol=2))
+
+
+def write_folders(folder, **images):
+    """A folder a class with so many images of 50x40 pixels."""
+    generator = np.random.default_rng(0)
+    for name, total in images.items():
+        (folder / name).mkdir(parents=True)
+        for k in range(total):
+            pixels = generator.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f'{k}.png')
+
+
+def torchvision_weights(depth):
+    """State dict of torchvision's ResNet, classifier included, with weights of no training."""
+    import torch
+    import torchvision
+    with torch.device('meta'):
+        model = getattr(torchvision.models, f'resnet{depth}')()
+    generator = torch.Generator().manual_seed(0)
+
+    def values(like):
+        if like.ndim == 0:  # num_batches_tracked
+            return torch.tensor(7)
+        low, high = (-0.1, 0.1) if like.ndim > 1 else (0.5, 1.5)
+        return torch.empty(like.shape).uniform_(low, high, generator=generator)
+
+    return {key: values(value) for key, value in model.state_dict().items()}

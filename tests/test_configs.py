@@ -1,29 +1,31 @@
-"""Every config takes two real training steps and one evaluation on stand-in data."""
+"""Every config is built up to its first step; one of each kind takes two real training steps and
+is evaluated and tested, on stand-in data. (The slow set trains them all.)"""
 
+import json
 import math
+import re
+from collections import Counter
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from tests.runs import ROOT
-from tests.standin import LISTS, write_cifar, write_lists
+from tests.configs import FILES, kind, read
+from tests.runs import load
+from tests.standin import LISTS, torchvision_weights, write_cifar, write_folders, write_lists
 
-# rescom_r50_custom.py has no data of its own; tests/apis trains it as the README does
-CONFIGS = sorted(path.relative_to(ROOT) for folder in ('rescom', 'baselines', 'ablation')
-                 for path in (ROOT / 'configs' / folder).glob('*.py')
-                 if path.stem != 'rescom_r50_custom')
-# one of each kind in every CI run, all of them in the slow set
-QUICK = {'rescom_r32_cifar100-lt-if100', 'rescom_r32_cifar10-lt-if10', 'rescom_r50_imagenet-lt',
-         'rescom_rx50_imagenet-lt', 'rescom_r50_inat18', 'rescom_r152_places-lt',
-         'balsfx_r32_cifar100-lt-if100', 'moco-balsfx_r32_cifar100-lt-if100',
-         'queue-reversed_r32_cifar100-lt-if100', 'supcon-cbl-balsfx_r32_cifar100-lt-if100'}
+KINDS = {}
+for name in FILES:
+    KINDS.setdefault(kind(name), []).append(name)
+# those of Digits-LT train longer, all of them, in tests/engine/test_training.py
+TRAINED = [names[0] for names in KINDS.values() if not names[0].endswith('digits-lt')]
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    """Folders of stand-in data, made when first asked for."""
+def standin(tmp_path_factory):
+    """Points a config at stand-in data, and at weights, made when first asked for."""
     made = {}
 
     def folder(kind):
@@ -31,72 +33,132 @@ def data(tmp_path_factory):
             made[kind] = tmp_path_factory.mktemp(kind)
             if kind in LISTS:
                 write_lists(made[kind], kind)
-            else:
+            elif kind.startswith('CIFAR'):
                 write_cifar(made[kind], 100 if kind == 'CIFAR100LT' else 10)
-        return made[kind]
+            else:
+                write_folders(made[kind] / 'train', crow=9, owl=5, wren=2)
+                write_folders(made[kind] / 'test', crow=2, owl=2, wren=2)
+        return str(made[kind])
 
-    return folder
+    def weights(depth):
+        if depth not in made:
+            made[depth] = tmp_path_factory.mktemp('weights') / f'resnet{depth}.pth'
+            torch.save(torchvision_weights(depth), made[depth])
+        return str(made[depth])
+
+    def point(cfg):
+        for name in LOADERS:
+            dataset = cfg[name].dataset
+            if 'data_root' in dataset:
+                dataset.data_root = folder(dataset.type)
+            if dataset.type.startswith('CIFAR'):
+                dataset.check_md5 = False
+        if cfg.train_dataloader.dataset.type == 'CustomDataset':
+            cfg.model.head.num_classes = 3  # the user's part
+        if 'init_cfg' in cfg.model.backbone:
+            cfg.model.backbone.init_cfg.checkpoint = weights(cfg.model.backbone.depth)
+        return cfg
+
+    return point
 
 
-def shrink(cfg, data, work_dir):
-    """Points the config at stand-in data and makes images and batches small; the rest stays."""
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        loader = cfg[name]
-        kind = loader.dataset.type
-        loader.update(num_workers=0, persistent_workers=False, batch_size=4,
-                      collate_fn=dict(type='default_collate'))
-        if kind == 'DigitsLT':
-            continue
-        loader.dataset.data_root = str(data(kind))
-        if kind.startswith('CIFAR'):
-            loader.dataset.check_md5 = False
-    for transform in cfg.train_dataloader.dataset.pipeline:
-        for inner in transform.get('transforms', [[]])[0]:
-            if inner.type == 'RandomResizedCrop':
-                inner.scale = 64
-    for transform in cfg.val_dataloader.dataset.pipeline:
-        if transform.type == 'ResizeEdge':
-            transform.scale = 64
-        if transform.type == 'CenterCrop':
-            transform.crop_size = 64
-    cfg.merge_from_dict(dict(work_dir=str(work_dir), log_level='WARNING'))
+def shrink(cfg):
+    """Small images and batches and two steps; the rest stays."""
+    for name in LOADERS:
+        cfg[name].update(num_workers=0, persistent_workers=False, batch_size=100,
+                         collate_fn=dict(type='default_collate'))
+    cfg.train_dataloader.batch_size = 4
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        for transform in loader.dataset.pipeline:
+            for inner in (transform, *transform.get('transforms', [[]])[0]):
+                if inner.type in ('RandomResizedCrop', 'ResizeEdge'):
+                    inner.scale = 64
+                if inner.type == 'CenterCrop':
+                    inner.crop_size = 64
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
-    cfg.param_scheduler = None  # they count epochs; test_schedules.py has them
-    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=100,
-                                        save_last=False)
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=2, save_optimizer=False)
     return cfg
 
 
-@pytest.mark.parametrize('config', [
-    pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else [pytest.mark.slow])
-    for path in CONFIGS])
-def test_config_trains_and_evaluates(config, data, tmp_path):
-    cfg = shrink(Config.fromfile(ROOT / config), data, tmp_path)
-    if 'init_cfg' in cfg.model.backbone:  # weights that the user names
-        weights = tmp_path / 'weights.pth'
-        backbone = dict(cfg.model.backbone, init_cfg=None)
-        from mmpretrain.registry import MODELS
-        torch.save(MODELS.build(backbone).state_dict(), weights)
-        cfg.model.backbone.init_cfg.checkpoint = str(weights)
-    runner = Runner.from_cfg(cfg)
-    before = {name: p.detach().clone() for name, p in runner.model.named_parameters()
-              if p.requires_grad}
+class Record(Hook):
+    """Keeps the weights as they are before the first step, and the labels of all steps."""
+
+    def before_train(self, runner):
+        self.start = {key: value.clone() for key, value in runner.model.state_dict().items()}
+        self.labels = Counter()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.labels.update(int(sample.gt_label) for sample in data_batch['data_samples'])
+
+
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=[] if name in TRAINED else [pytest.mark.slow]) for name in FILES])
+def test_trains_and_is_tested(name, standin, tmp_path):
+    cfg = shrink(standin(read(name)))
+    cfg.merge_from_dict(dict(work_dir=str(tmp_path), log_level='WARNING'))
+    runner, record = Runner.from_cfg(cfg), Record()
+    runner.register_hook(record)
     runner.train()
-    assert all(torch.isfinite(p).all() for p in runner.model.parameters())
-    changed = {name for name, p in runner.model.named_parameters()
-               if name in before and not torch.equal(before[name], p)}
-    assert 'head.fc.weight' in changed
-    if getattr(runner.model, 'projector', None) is not None:
-        assert 'projector.fc0.weight' in changed
-    if getattr(runner.model, 'queue', None) is not None:
-        assert runner.model.queue.valid.any() and runner.model.queue._commits == 2
-    last = runner.message_hub.runtime_info['rescom_results/history'][-1]
-    assert {'shot/all', 'calibration/ece'} <= set(last)
-    assert all(math.isfinite(value) for value in last.values())
+    metrics = runner.test()
+
+    check_weights(runner, record.start, cfg)
+    if cfg.model.get('queue'):
+        check_queue(runner.model.queue, record.labels, cfg.model)
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert [entry['iter'] for entry in results['history']] == [2]
+    assert len(results['per_class_accuracy']) == cfg.model.head.num_classes
+    assert {'shot/all', 'calibration/ece'} <= metrics.keys()
+    for key, value in metrics.items():  # the stand-ins for validation and test are the same images
+        assert math.isfinite(value) and value == pytest.approx(results['last'][key]), key
+    saved = load(tmp_path / 'iter_2.pth')
+    assert len(saved['meta']['dataset_meta']['class_counts']['images']) == len(
+        results['per_class_accuracy'])
+    (tmp_path / 'iter_2.pth').unlink()  # up to 300 MB
 
 
-def test_every_recipe_can_scale_its_rate():
-    for path in CONFIGS:
-        cfg = Config.fromfile(ROOT / path)
-        assert cfg.auto_scale_lr.base_batch_size > 0, path
-        assert cfg.optim_wrapper.optimizer.get('nesterov', False) is False, path
+def check_weights(runner, before, cfg):
+    """Exactly what may learn has changed; what was loaded is the file's."""
+    after = dict(runner.model.named_parameters())
+    assert all(torch.isfinite(p).all() for p in after.values())
+    averaged = {key for key in after if key.startswith('key_encoder.')}
+    frozen = {key for key in after if cfg.model.backbone.type == 'FrozenConvResNet' and re.match(
+        r'backbone\.(?!layer4\.2\.)(.+\.)?(conv\d|downsample\.0)\.', key)}
+    learning = {key for key, p in after.items() if p.requires_grad}
+    assert learning == after.keys() - averaged - frozen and 'head.fc.weight' in learning
+    assert learning == {key for key, p in after.items() if not torch.equal(p, before[key])
+                        and key not in averaged}
+    # SGD's momentum exists where there was a gradient
+    assert set(runner.optim_wrapper.optimizer.state) == {after[key] for key in learning}
+    for key, value in runner.model.named_buffers():  # frozen or not
+        if key.startswith('backbone.') and key.endswith('running_mean'):
+            assert not torch.equal(value, before[key]), key
+    if cfg.model.backbone.get('init_cfg'):
+        weights = torch.load(cfg.model.backbone.init_cfg.checkpoint)
+        loaded = {key.removeprefix('backbone.') for key in before if key.startswith('backbone.')}
+        assert weights.keys() - loaded == {'fc.weight', 'fc.bias'} and loaded < weights.keys()
+        for key in loaded:
+            assert torch.equal(before[f'backbone.{key}'], weights[key]), key
+
+
+def check_queue(queue, labels, model):
+    """It holds the images of both steps, as far as their classes have room."""
+    assert labels.total() == 8 and queue._commits == 2
+    size = model.queue.get('size', model.queue.get('keys_per_class', 0) * model.head.num_classes)
+    assert queue.keys.shape == (size, model.projector.out_channels)
+    room = Counter(queue.labels.tolist()) if model.queue.type != 'FIFOQueue' else labels
+    assert Counter(queue.labels[queue.valid].tolist()) == labels & room
+
+
+@pytest.mark.parametrize('name', [name for name in FILES if name not in TRAINED])
+def test_is_built(name, standin, monkeypatch, tmp_path):
+    """All that happens before the first step, with the checks of data against model."""
+    cfg = standin(read(name))
+    cfg.merge_from_dict(dict(work_dir=str(tmp_path), log_level='WARNING'))
+    monkeypatch.setattr(EpochBasedTrainLoop, 'run', lambda loop: loop.dataloader)
+    runner = Runner.from_cfg(cfg)
+    loader = runner.train()
+    assert len(loader.dataset) > 0 and len(runner.test_loop.dataloader.dataset) > 0
+    assert [type(one).__name__ for one in runner.param_schedulers] == [
+        one.type for one in cfg.param_scheduler]
+    assert {type(hook).__name__ for hook in runner.hooks} >= {
+        'ClassCountsHook', 'ClassBalancedQueueHook', 'KeyEncoderHook', 'ResultsHook'}

@@ -1,14 +1,13 @@
-"""Learning rates of the recipes, epoch by epoch, against their closed forms."""
+"""Learning rates of all recipes, epoch by epoch, against their closed forms."""
 
 import math
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
-from tests.runs import ROOT
+from tests.configs import FILES, flat, read
 
 
 def cosine(lr, epochs, warmup, floor=1e-5):
@@ -21,42 +20,63 @@ def cosine(lr, epochs, warmup, floor=1e-5):
     return rate
 
 
+def short(lr):
+    """The project's own for small data: from a tenth in 5 epochs, cosine to 0 over the other 95."""
+    def rate(epoch):
+        done = epoch - 1
+        if done < 5:
+            return lr * (0.1 + 0.9 * done / 4)
+        return lr / 2 * (1 + math.cos(math.pi * (done - 5) / 95))
+    return rate
+
+
 def cifar(epoch):
     if epoch < 10:
         return 0.1 * epoch / 10
     return 0.1 if epoch <= 320 else 0.01 if epoch <= 360 else 0.001
 
 
-@pytest.mark.parametrize('name, closed_form', [
-    ('rescom_cifar_400e', cifar),
-    ('rescom_400e', cosine(0.06, 400, 10)),
-    ('rescom_inat18_400e', cosine(0.08, 400, 10)),
-    ('rescom_places_30e', cosine(0.02, 30, 5)),
-])
-def test_rate_of_every_epoch(name, closed_form):
-    cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'schedules' / f'{name}.py')
+#: training data -> rate of an epoch, number of epochs, weight decay
+RECIPES = dict(
+    CIFAR10LT=(cifar, 400, 5e-4), CIFAR100LT=(cifar, 400, 5e-4),
+    ImageNetLT=(cosine(0.06, 400, 10), 400, 5e-4),
+    INaturalist18=(cosine(0.08, 400, 10), 400, 1e-4),
+    PlacesLT=(cosine(0.02, 30, 5), 30, 5e-4),
+    DigitsLT=(short(0.2), 100, 5e-4), CustomDataset=(short(0.05), 100, 5e-4))
+
+
+def recipe(name):
+    """Data and schedule of a config: configs that share both share a curve."""
+    cfg = read(name)
+    return cfg.train_dataloader.dataset.type, repr(
+        [cfg.train_cfg, cfg.optim_wrapper, cfg.param_scheduler])
+
+
+@pytest.mark.parametrize('name', {recipe(name): name for name in FILES}.values())
+def test_rate_of_every_epoch(name):
+    cfg = read(name)
+    closed_form, epochs, decay = RECIPES[cfg.train_dataloader.dataset.type]
+    assert cfg.train_cfg == dict(by_epoch=True, max_epochs=epochs,
+                                 val_interval=cfg.train_cfg.val_interval)
+    options = cfg.optim_wrapper.optimizer.to_dict()
+    assert cfg.optim_wrapper.keys() == {'optimizer'}
+    assert options == dict(type='SGD', lr=options['lr'], momentum=0.9, weight_decay=decay)
     parameter = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([parameter], lr=cfg.optim_wrapper.optimizer.lr, momentum=0.9)
+    optimizer = torch.optim.SGD([parameter], lr=options['lr'])
     wrapper = OptimWrapper(optimizer)
+    wrapper.update_params(parameter.sum())
     schedulers = [PARAM_SCHEDULERS.build(dict(s, optimizer=wrapper, by_epoch=True))
                   for s in cfg.param_scheduler]
-    wrapper.update_params(parameter.sum())
-    for epoch in range(1, cfg.train_cfg.max_epochs + 1):  # numbered from 1, as in the recipes
+    for epoch in range(1, epochs + 1):  # numbered from 1, as in the recipes
         assert optimizer.param_groups[0]['lr'] == pytest.approx(closed_form(epoch), rel=1e-9), epoch
         for scheduler in schedulers:
             scheduler.step()
-    assert not cfg.optim_wrapper.optimizer.get('nesterov')
 
 
-def test_places_freezes_all_convolutions_but_the_last_blocks():
-    cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'schedules' / 'rescom_places_30e.py')
-    from mmpretrain.registry import MODELS
-    model = torch.nn.ModuleDict(dict(
-        backbone=MODELS.build(dict(type='ResNet', depth=50)), head=torch.nn.Linear(3, 2)))
-    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    rates = {id(p): group['lr'] for group in wrapper.param_groups for p in group['params']}
-    kinds = dict(model.named_modules())
-    for name, parameter in model.named_parameters():
-        layer = kinds[name.rpartition('.')[0]]
-        frozen = isinstance(layer, torch.nn.Conv2d) and not name.startswith('backbone.layer4.2.')
-        assert rates[id(parameter)] == (0 if frozen else 0.02), name
+@pytest.mark.parametrize('name', FILES)
+def test_rate_can_be_scaled(name):
+    """--auto-scale-lr needs the batch size that the rate is for: all processes' together."""
+    processes = 8 if flat(name)['train_dataloader.dataset.type'] in (
+        'ImageNetLT', 'PlacesLT', 'INaturalist18') else 1
+    assert (flat(name)['auto_scale_lr.base_batch_size']
+            == processes * flat(name)['train_dataloader.batch_size'])

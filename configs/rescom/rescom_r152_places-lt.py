@@ -9,7 +9,10 @@ _base_ = ['../_base_/models/resnet152.py', '../_base_/datasets/places_lt.py',
 
 model = dict(
     type='SiameseClassifier',
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='data/resnet152.pth')),
+    # PaCo's freezing rule: all convolutions but those of the last block of stage 4 stay as they
+    # are; BN's weights and statistics, and all heads, learn
+    backbone=dict(type='FrozenConvResNet', trainable_blocks=1,
+                  init_cfg=dict(type='Pretrained', checkpoint='data/resnet152.pth')),
     head=dict(num_classes=365, loss=dict(type='SiamBSLoss')),
     projector=dict(type='NonLinearNeck', in_channels=2048, hid_channels=2048,
                    out_channels=128,  # the released builder's default [guess]

@@ -1,10 +1,10 @@
-from .backbones import ResNetCIFAR
+from .backbones import FrozenConvResNet, ResNetCIFAR
 from .classifiers import SiameseClassifier
 from .losses import InfoNCELoss, SiamBSLoss, SPMLoss
 from .queues import ClassBalancedQueue, FIFOQueue, KeyQueue, ReversedQueue
 from .utils import SiameseDataPreprocessor
 
 __all__ = [
-    'ClassBalancedQueue', 'FIFOQueue', 'InfoNCELoss', 'KeyQueue', 'ResNetCIFAR', 'ReversedQueue',
-    'SPMLoss', 'SiamBSLoss', 'SiameseClassifier', 'SiameseDataPreprocessor'
+    'ClassBalancedQueue', 'FIFOQueue', 'FrozenConvResNet', 'InfoNCELoss', 'KeyQueue', 'ResNetCIFAR',
+    'ReversedQueue', 'SPMLoss', 'SiamBSLoss', 'SiameseClassifier', 'SiameseDataPreprocessor'
 ]

@@ -1,7 +1,4 @@
-"""tools/data/split.py, and that both tools run as scripts."""
-
-import subprocess
-import sys
+"""tools/data/split.py."""
 
 import numpy as np
 import pytest
@@ -10,7 +7,6 @@ from PIL import Image
 
 from rescom_mm.apis import split_data
 from rescom_mm.datasets import long_tailed_sizes
-from tests.runs import ROOT
 
 
 @pytest.fixture
@@ -90,10 +86,3 @@ def test_split_leaves_files_alone(birds):
     with pytest.raises(SystemExit, match='holds no image'):
         (birds / 'dodo').mkdir()
         split_data.main([str(birds)])
-
-
-@pytest.mark.parametrize('tool', ['prepare', 'split'])
-def test_tools_run_as_scripts(tool):
-    done = subprocess.run([sys.executable, f'tools/data/{tool}.py', '--help'], cwd=ROOT, text=True,
-                          capture_output=True)
-    assert done.returncode == 0 and 'options:' in done.stdout

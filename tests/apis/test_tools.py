@@ -3,15 +3,17 @@
 import json
 import os
 import subprocess
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import rescom_mm  # noqa: F401
 from rescom_mm.apis import compare, test, train
 from tests.runs import ROOT, TINY, run_tool
+from tests.standin import write_folders
 
 
 def config_of(*argv):
@@ -90,6 +92,21 @@ def test_misspelt_option_ends_in_one_clear_error(tmp_path):
     assert 'SPMLoss has no option `temprature` (given: 0.1). Did you mean `temperature`?' in last
 
 
+def test_every_tool_runs_as_a_script():
+    tools = [str(path.relative_to(ROOT)) for path in sorted((ROOT / 'tools').rglob('*.py'))]
+    assert {'tools/train.py', 'tools/data/split.py'} <= set(tools)
+    done = run_tool('-c', f"""
+import runpy, sys
+for tool in {tools}:  # in one process: to import the package takes longest
+    sys.argv = [tool, '--help']
+    try:
+        runpy.run_path(tool, run_name='__main__')
+    except SystemExit as end:
+        assert not end.code, tool
+""")
+    assert done.stdout.count('options:') == len(tools)
+
+
 @pytest.mark.parametrize('script, operands', [('dist_train.sh', 2), ('dist_test.sh', 3),
                                               ('slurm_train.sh', 3), ('slurm_test.sh', 4)])
 def test_launch_scripts_explain_themselves(script, operands):
@@ -125,13 +142,31 @@ def test_launch_scripts_return_the_exit_code_and_pass_options_on(tmp_path):
         assert part in said
 
 
-def test_compare(tmp_path, capsys):
+@pytest.fixture
+def one_process(monkeypatch):
+    """The first training of compare.py in a process of its own, the others in this one."""
+    lock, real, commands = threading.Lock(), subprocess.run, []
+
+    def run(command, **options):
+        commands.append(command)
+        if len(commands) == 1:
+            return real(command, **options)
+        with lock:
+            train.main(command[2:])
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(compare, 'subprocess', SimpleNamespace(run=run, STDOUT=subprocess.STDOUT))
+    return commands
+
+
+def test_compare(tmp_path, capsys, one_process):
     page = tmp_path / 'page.md'
     page.write_text('before\n<!-- few -->\nold\n<!-- /few -->\nafter\n')
     argv = [str(ROOT / 'configs/baselines/ce_tiny_digits-lt.py'), str(TINY), '--seeds', '2',
             '--jobs', '2', '--work-dir', str(tmp_path), '--out', str(tmp_path / 'few.json'),
             '--markdown', str(page), '--cfg-options', 'train_cfg.max_epochs=1']
     compare.main(argv)
+    assert len(one_process) == 4
     said = capsys.readouterr().out
     assert '[4/4]' in said and 'min left' in said
     text = page.read_text()
@@ -153,16 +188,10 @@ def test_compare(tmp_path, capsys):
         compare.main([*argv, 'randomness.deterministic=True'])
 
 
-def test_own_images_in_folders(tmp_path):
+def test_own_images_in_folders(tmp_path, capsys):
     """The README's way: inherit a config, point it at folders."""
-    generator = np.random.default_rng(0)
-    for split, sizes in (('train', [9, 5, 2]), ('test', [2, 2, 2])):
-        for name, size in zip(('crow', 'owl', 'wren'), sizes):
-            folder = tmp_path / 'birds' / split / name
-            folder.mkdir(parents=True)
-            for i in range(size):
-                pixels = generator.integers(0, 256, (40, 50, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f'{i}.png')
+    write_folders(tmp_path / 'birds' / 'train', crow=9, owl=5, wren=2)
+    write_folders(tmp_path / 'birds' / 'test', crow=2, owl=2, wren=2)
     birds = str(tmp_path / 'birds')
     (tmp_path / 'birds.py').write_text(f'''
 _base_ = {str(ROOT / 'configs/rescom/rescom_r50_custom.py')!r}
@@ -173,9 +202,11 @@ model = dict(backbone=dict(depth=18), head=dict(num_classes=3, in_channels=512),
              projector=dict(in_channels=512))
 train_cfg = dict(max_epochs=1)
 ''')
-    done = run_tool('tools/train.py', tmp_path / 'birds.py', '--work-dir', tmp_path / 'run')
-    assert 'class wren' in done.stdout and (tmp_path / 'run' / 'results.png').is_file()
+    argv = [str(tmp_path / 'birds.py'), '--work-dir']
+    train.main([*argv, str(tmp_path / 'run')])
+    assert 'class wren' in capsys.readouterr().out
+    assert (tmp_path / 'run' / 'results.png').is_file()
     (tmp_path / 'birds' / 'test' / 'wren').rename(tmp_path / 'birds' / 'test' / 'zebra finch')
-    done = run_tool('tools/train.py', tmp_path / 'birds.py', '--work-dir', tmp_path / 'run2',
-                    check=False)
-    assert done.returncode != 0 and 'labels would shift' in done.stdout.splitlines()[-1]
+    with pytest.raises(ValueError, match='labels would shift') as error:
+        train.main([*argv, str(tmp_path / 'run2')])
+    assert '\n' not in str(error.value)

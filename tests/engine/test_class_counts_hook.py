@@ -9,6 +9,8 @@ from rescom_mm.datasets import DigitsLT
 from rescom_mm.utils import ClassCounts
 from tests.runs import tiny_config, train
 
+pytestmark = pytest.mark.usefixtures('no_picture')
+
 
 @DATASETS.register_module()
 class BrokenDigits(DigitsLT):

@@ -11,6 +11,7 @@ from mmpretrain.registry import HOOKS
 
 from tests.runs import ROOT, load, tiny_config, train
 
+pytestmark = pytest.mark.usefixtures('no_picture')
 MOCO = ROOT / 'configs' / 'ablation' / 'moco-balsfx_tiny_digits-lt.py'
 PARTS = ('backbone.', 'projector.', 'head.')
 

@@ -84,6 +84,7 @@ def test_resume_restores_the_queue_and_load_from_does_not(trained, tmp_path):
     assert not seen['before_train'].any() and runner.model.queue._commits == 0
 
 
+@pytest.mark.usefixtures('no_picture')
 def test_same_seed_same_run_and_other_seed_another(trained, tmp_path):
     runner, _ = trained
     again = train(tmp_path / 'again')
@@ -93,6 +94,7 @@ def test_same_seed_same_run_and_other_seed_another(trained, tmp_path):
     assert not torch.equal(other.model.head.fc.weight, runner.model.head.fc.weight)
 
 
+@pytest.mark.usefixtures('no_picture')
 def test_ema_and_gradient_accumulation(tmp_path):
     runner = train(tmp_path, epochs=1, optim_wrapper__accumulative_counts=2,
                    default_hooks__ema=dict(type='EMAHook', momentum=0.1))
@@ -100,6 +102,7 @@ def test_ema_and_gradient_accumulation(tmp_path):
     assert 'ema_state_dict' in load(tmp_path / 'epoch_1.pth')
 
 
+@pytest.mark.usefixtures('no_picture')
 def test_reversed_queue_trains_with_ema_and_is_restored(tmp_path):
     """Its slots take their classes when the counts arrive; EMA and checkpoints don't mind."""
     options = dict(config=ROOT / 'configs/ablation/supcon-reversed_tiny_digits-lt.py', epochs=1,
@@ -115,6 +118,7 @@ def test_reversed_queue_trains_with_ema_and_is_restored(tmp_path):
         assert torch.equal(dict(resumed.named_buffers())[name], value), name
 
 
+@pytest.mark.usefixtures('no_picture')
 def test_bfloat16(tmp_path):
     """AmpOptimWrapper wants an accelerator; its context alone does on a CPU."""
     @OPTIM_WRAPPERS.register_module(force=True)
@@ -132,6 +136,7 @@ def test_bfloat16(tmp_path):
     assert losses.shape == (7,) and (losses > 0).all()
 
 
+@pytest.mark.usefixtures('no_picture')
 def test_enqueue_view(tmp_path):
     """The queue holds the keys of the view that the hook names."""
     for view, name in enumerate(('first', 'second')):
@@ -219,45 +224,72 @@ with torch.no_grad():
         torch.testing.assert_close(torch.load(tmp_path / 'logits.pth'), runner.model(images))
 
 
-DUMP_HOOK = """
+HOOKS = """
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
+from rescom_mm.apis import train
 
 @HOOKS.register_module()
 class DumpHook(Hook):
     def after_train(self, runner):
         torch.save(runner.model.module.state_dict(), f'{runner.work_dir}/rank{get_rank()}.pth')
+
+@HOOKS.register_module()
+class ThenHook(Hook):  # another training in the same processes: to start them takes longest
+    def __init__(self, argv):
+        self.argv = argv
+
+    def after_run(self, runner):
+        cfg = train.build_config(train.parse_args(self.argv))
+        cfg.model_wrapper_cfg = runner.cfg.get('model_wrapper_cfg')
+        Runner.from_cfg(cfg).train()
 """
 
 
-@pytest.mark.parametrize('config', [TINY, ROOT / 'configs/ablation/moco-balsfx_tiny_digits-lt.py'],
-                         ids=['rescom', 'moco'])
-def test_two_processes(tmp_path, config):
-    """I8 and I1: another world size, short last batches, averaged buffers; gloo without a GPU."""
-    (tmp_path / 'dump_hook.py').write_text(DUMP_HOOK)
-    (tmp_path / 'two.py').write_text(f'''
+@pytest.fixture(scope='module')
+def two_processes(tmp_path_factory):
+    """Folder of two trainings, rescom and moco, by two processes; gloo without a GPU."""
+    folder = tmp_path_factory.mktemp('two')
+    (folder / 'hooks.py').write_text(HOOKS)
+    then = dict(type='ThenHook', argv=[str(folder / 'moco.py'), '--work-dir', str(folder / 'moco'),
+                                       '--launcher', 'pytorch'])
+    for name, config, hooks in (
+            ('rescom', TINY, dict(then=then)),
+            ('moco', ROOT / 'configs/ablation/moco-balsfx_tiny_digits-lt.py', {})):
+        hooks = dict(hooks, dump=dict(type='DumpHook'), sync=dict(type='SyncBuffersHook'))
+        (folder / f'{name}.py').write_text(f'''
 _base_ = {str(config)!r}
-custom_imports = dict(imports=['rescom_mm', 'dump_hook'])
-default_hooks = dict(dump=dict(type='DumpHook'), sync=dict(type='SyncBuffersHook'))
+custom_imports = dict(imports=['rescom_mm', 'hooks'])
+default_hooks = {hooks!r}
 train_dataloader = dict(batch_size=40)
 val_dataloader = dict(dataset=dict(split='tune_val'))  # so that the test list is tested
 train_cfg = dict(max_epochs=2)
 ''')
     done = subprocess.run(
-        ['bash', 'tools/dist_train.sh', str(tmp_path / 'two.py'), '2', '--work-dir', str(tmp_path)],
+        ['bash', 'tools/dist_train.sh', str(folder / 'rescom.py'), '2', '--work-dir',
+         str(folder / 'rescom')],
         cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
         env={**os.environ, 'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
-             'PYTHONPATH': f'{tmp_path}:{os.environ.get("PYTHONPATH", "")}'})
+             'PYTHONPATH': f'{folder}:{os.environ.get("PYTHONPATH", "")}'})
     assert done.returncode == 0, done.stdout[-3000:]
-    results = json.loads((tmp_path / 'results.json').read_text())
+    return folder
+
+
+@pytest.mark.parametrize('name', ['rescom', 'moco'])
+def test_two_processes(two_processes, name):
+    """I8 and I1: another world size, short last batches, averaged buffers."""
+    folder = two_processes / name
+    results = json.loads((folder / 'results.json').read_text())
+    assert results['config'] == f'{name}.py'
     assert results['batch_size'] == dict(per_process=40, processes=2)
     assert results['iterations'] == 12  # 431 images over 2 x 40, twice
     assert results['final']['list'] == 'test' and len(results['per_class_accuracy']) == 10
-    states = [torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2)]
-    for name in states[0]:
-        assert torch.equal(states[0][name], states[1][name]), name
+    states = [torch.load(folder / f'rank{rank}.pth') for rank in range(2)]
+    for key in states[0]:
+        assert torch.equal(states[0][key], states[1][key]), key
     assert states[0]['queue._commits'] == 12 and (states[0]['queue._written_Q'] >= 0).all()
     assert int(states[0]['queue._ptr_G'].sum()) > 0
 
@@ -276,6 +308,7 @@ def test_every_digits_config_trains(config, tmp_path):
         'loss_cls' if 'moco' in config.stem else 'loss']]
     assert sum(curve[-7:]) < 0.95 * sum(curve[:7])  # it learns
     assert runner.val_loop.evaluator.metrics[0].counts[0] == 128
+    assert runner.test()['shot/all'] == results['last']['shot/all']  # the same images
 
 
 def test_iteration_based_loop(tmp_path):

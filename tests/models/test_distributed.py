@@ -1,8 +1,5 @@
 """The queue over several processes: the same bits everywhere, ragged batches, one collective."""
 
-import os
-import socket
-
 import pytest
 import torch
 import torch.distributed as dist
@@ -13,6 +10,7 @@ from rescom_mm.models import ClassBalancedQueue, FIFOQueue, ReversedQueue
 from rescom_mm.utils import same_on_all_ranks
 
 ROWS, DIM, CLASSES, STEPS = 5, 3, 4, 6
+CASES = [(2, 'balanced'), (3, 'balanced'), (2, 'fifo'), (2, 'reversed')]
 
 
 def make(kind):
@@ -31,18 +29,19 @@ def step_data(rank, step):
     return keys, torch.randint(0, CLASSES, (rows,), generator=generator)
 
 
-def worker(rank, world, port, kind, folder):
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
-    dist.init_process_group('gloo', rank=rank, world_size=world)
-    torch.set_num_threads(1)
+def run(rank, world, kind, folder):
+    """Writes one queue in a process group of its own."""
+    dist.init_process_group('gloo', f'file://{folder}/rendezvous', rank=rank, world_size=world)
     queue = make(kind)
     calls = []
     gather = dist.all_gather_into_tensor
-    dist.all_gather_into_tensor = lambda *args: (calls.append(1), gather(*args))
-    for step in range(STEPS):
-        queue.stage(*step_data(rank, step))
-        queue.commit(view=1, rows=ROWS)
-        assert len(calls) == step + 1  # one collective a step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dist, 'all_gather_into_tensor',
+                      lambda *args: (calls.append(1), gather(*args)))
+        for step in range(STEPS):
+            queue.stage(*step_data(rank, step))
+            queue.commit(view=1, rows=ROWS)
+            assert len(calls) == step + 1  # one collective a step
     if world == 3:  # averaging the buffers over the ranks leaves equal ones equal
         from mmengine.dist import all_reduce_params
         all_reduce_params(queue.buffers(), op='mean')
@@ -51,16 +50,26 @@ def worker(rank, world, port, kind, folder):
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize('world, kind', [(2, 'balanced'), (3, 'balanced'), (2, 'fifo'),
-                                         (2, 'reversed')])
-def test_equal_on_all_ranks_and_to_one_process(world, kind, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+def worker(rank, folders):
+    torch.set_num_threads(1)
+    for (world, kind), folder in folders.items():
+        if rank < world:
+            run(rank, world, kind, folder)
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory):
+    """World size and kind of queue -> what its ranks saved; starting processes takes longest."""
+    folders = {(world, kind): str(tmp_path_factory.mktemp(f'{kind}{world}'))
+               for world, kind in CASES}
     # spawn: a fork of a process that has trained may inherit locked threads
-    mp.start_processes(worker, (world, port, kind, str(tmp_path)), nprocs=world,
-                       start_method='spawn')
-    states = [torch.load(tmp_path / f'{rank}.pth') for rank in range(world)]
+    mp.start_processes(worker, (folders,), nprocs=3, start_method='spawn')
+    return folders
+
+
+@pytest.mark.parametrize('world, kind', CASES)
+def test_equal_on_all_ranks_and_to_one_process(world, kind, folders):
+    states = [torch.load(f'{folders[world, kind]}/{rank}.pth') for rank in range(world)]
     single = make(kind)
     for step in range(STEPS):
         parts = [step_data(rank, step) for rank in range(world)]

@@ -1,3 +1,4 @@
+from .frozen_conv_resnet import FrozenConvResNet
 from .resnet_cifar import ResNetCIFAR
 
-__all__ = ['ResNetCIFAR']
+__all__ = ['FrozenConvResNet', 'ResNetCIFAR']
