@@ -44,9 +44,9 @@ def draw_benchmark(title: str, runs: dict[str, Sequence[dict[str, Any]]], file: 
              xlabel='epoch', ylabel='top-1 accuracy (%)')
     right.set(title='Training loss: classification (solid), contrastive, weighted (dashed)',
               xlabel='epoch', ylabel='loss (nats)')
+    left.set_ylim(bottom=0)
     for axes in (left, right):
         axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.title.set_fontsize(11)
         axes.grid(color='0.92')
