@@ -60,7 +60,8 @@ def train_once(config: str, seed: int, args: argparse.Namespace) -> dict[str, An
                 env=dict(os.environ, OMP_NUM_THREADS=str(threads)))
         if done.returncode != 0:
             raise RuntimeError(f'training {config} with seed {seed} failed; see {output.name}')
-    if (folder / 'recipe.txt').read_text() != recipe:
+    known = folder / 'recipe.txt'
+    if not known.is_file() or known.read_text() != recipe:
         raise RuntimeError(f'{folder} holds a run of another config or other --cfg-options; '
                            'remove it, or use another --work-dir')
     return json.loads(file.read_text())
@@ -82,7 +83,7 @@ def train_all(args: argparse.Namespace) -> dict[str, list[dict]]:
                 raise
             left = (time.time() - started) / len(done) * (len(tasks) - len(done))
             print(f'[{len(done)}/{len(tasks)}] {Path(config).stem} seed {seed}: '
-                  f'{done[config, seed]["last"]["shot/all"]:.2f}, about {left / 60:.0f} min left',
+                  f'{done[config, seed]["final"]["figures"]["shot/all"]:.2f}, about {left / 60:.0f} min left',
                   flush=True)
     return {config: [done[config, seed] for seed in range(args.seeds)] for config in args.configs}
 
@@ -92,7 +93,7 @@ def summarise(runs: dict[str, list[dict]], command: str) -> dict[str, Any]:
     reference = list(runs)[-1]
 
     def values(config: str, figure: str) -> np.ndarray:
-        return np.array([run['last'][figure] for run in runs[config]])
+        return np.array([run['final']['figures'][figure] for run in runs[config]])
 
     methods = {}
     for config, of_config in runs.items():
