@@ -23,22 +23,27 @@ TRAINED = [names[0] for names in KINDS.values() if not names[0].endswith('digits
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
+def is_pretrained(cfg):
+    init = cfg.model.backbone.get('init_cfg')
+    return isinstance(init, dict) and init.type == 'Pretrained'
+
+
 @pytest.fixture(scope='module')
 def standin(tmp_path_factory):
     """Points a config at stand-in data, and at weights, made when first asked for."""
     made = {}
 
-    def folder(kind):
-        if kind not in made:
-            made[kind] = tmp_path_factory.mktemp(kind)
-            if kind in LISTS:
-                write_lists(made[kind], kind)
-            elif kind.startswith('CIFAR'):
-                write_cifar(made[kind], 100 if kind == 'CIFAR100LT' else 10)
+    def folder(data):
+        if data not in made:
+            made[data] = tmp_path_factory.mktemp(data)
+            if data in LISTS:
+                write_lists(made[data], data)
+            elif data.startswith('CIFAR'):
+                write_cifar(made[data], 100 if data == 'CIFAR100LT' else 10)
             else:
-                write_folders(made[kind] / 'train', crow=9, owl=5, wren=2)
-                write_folders(made[kind] / 'test', crow=2, owl=2, wren=2)
-        return str(made[kind])
+                write_folders(made[data] / 'train', crow=9, owl=5, wren=2)
+                write_folders(made[data] / 'test', crow=2, owl=2, wren=2)
+        return str(made[data])
 
     def weights(depth):
         if depth not in made:
@@ -55,7 +60,7 @@ def standin(tmp_path_factory):
                 dataset.check_md5 = False
         if cfg.train_dataloader.dataset.type == 'CustomDataset':
             cfg.model.head.num_classes = 3  # the user's part
-        if 'init_cfg' in cfg.model.backbone:
+        if is_pretrained(cfg):
             cfg.model.backbone.init_cfg.checkpoint = weights(cfg.model.backbone.depth)
         return cfg
 
@@ -132,12 +137,20 @@ def check_weights(runner, before, cfg):
     for key, value in runner.model.named_buffers():  # frozen or not
         if key.startswith('backbone.') and key.endswith('running_mean'):
             assert not torch.equal(value, before[key]), key
-    if cfg.model.backbone.get('init_cfg'):
+    if is_pretrained(cfg):
         weights = torch.load(cfg.model.backbone.init_cfg.checkpoint)
         loaded = {key.removeprefix('backbone.') for key in before if key.startswith('backbone.')}
         assert weights.keys() - loaded == {'fc.weight', 'fc.bias'} and loaded < weights.keys()
         for key in loaded:
             assert torch.equal(before[f'backbone.{key}'], weights[key]), key
+
+
+def test_places_is_fine_tuned():
+    """With torchvision's weights and PaCo's freezing rule, which check_weights looks at."""
+    cfg = read('rescom_r152_places-lt')
+    assert is_pretrained(cfg) and cfg.model.backbone.pop('init_cfg')
+    assert cfg.model.backbone == dict(type='FrozenConvResNet', depth=152, trainable_blocks=1,
+                                      zero_init_residual=False)
 
 
 def check_queue(queue, labels, model):

@@ -83,8 +83,8 @@ def train_all(args: argparse.Namespace) -> dict[str, list[dict]]:
                 raise
             left = (time.time() - started) / len(done) * (len(tasks) - len(done))
             print(f'[{len(done)}/{len(tasks)}] {Path(config).stem} seed {seed}: '
-                  f'{done[config, seed]["final"]["figures"]["shot/all"]:.2f}, about {left / 60:.0f} min left',
-                  flush=True)
+                  f'{done[config, seed]["final"]["figures"]["shot/all"]:.2f}, '
+                  f'about {left / 60:.0f} min left', flush=True)
     return {config: [done[config, seed] for seed in range(args.seeds)] for config in args.configs}
 
 
