@@ -51,7 +51,7 @@ def take_in(file: Path, runs: Path, benchmarks: Benchmarks) -> str:
     batch = results['batch_size']  # per process None with a batch sampler
     images = batch['processes'] * batch['per_process'] if batch['per_process'] else None
     kept.update(
-        command=_command(results['command']),
+        command=_command(results['command'], batch['processes']),
         changes=_without_paths(changes(cfg, config.cfg, images)),
         config_digest=config.digest,
         final=_final(results, cfg, file),
@@ -99,8 +99,8 @@ def _replaced(target: Path, kept: dict[str, Any], file: Path) -> str:
     return f', in place of the same figures by: {old["command"]}'
 
 
-def _command(command: str) -> str:
-    """The command with paths cut to what another checkout has."""
+def _command(command: str, processes: int) -> str:
+    """The command as it is typed, with paths cut to what another checkout has."""
     words = []
     for word in shlex.split(command):
         option, equals, value = word.rpartition('=')
@@ -108,7 +108,13 @@ def _command(command: str) -> str:
             if value.startswith('/') and f'/{folder}' in value:
                 value = folder + value.split(f'/{folder}', 1)[1]
         words.append(option + equals + _without_paths(value))
-    return 'python ' + shlex.join(words)
+    if '--launcher' not in words:
+        return 'python ' + shlex.join(words)
+    at = words.index('--launcher')  # as the launch scripts give it
+    launcher, words = words[at + 1], words[:at] + words[at + 2:]
+    if launcher == 'slurm':
+        return f'GPUS={processes} tools/slurm_train.sh PARTITION JOB {shlex.join(words[1:])}'
+    return shlex.join(['tools/dist_train.sh', words[1], str(processes), *words[2:]])
 
 
 def _without_paths(value: Any) -> Any:

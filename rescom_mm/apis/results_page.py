@@ -17,6 +17,7 @@ from .benchmarks import Benchmarks
 from .compare import markdown_table
 from .result_runs import Group, read_groups, take_in
 
+DOCS = Path(__file__).resolve().parents[2] / 'docs'
 _FIGURES = ('all', 'many', 'medium', 'few')
 _HEAD = """# Results
 
@@ -26,7 +27,7 @@ deviation over the seeds, on the list that is named. Published ones are the pape
 2203.11506), whose released scripts keep the best epoch on the evaluation list; the last column
 gives that figure of our runs on their val list, for comparison only: chosen on the list that it is
 measured on, it is no result. `not run here` says that nothing was measured. Configs that do the
-same are found by comparing their contents, and share their figures.
+same are found by comparing their contents, and share what was measured.
 """
 _MEASURED = ' all | many | medium | few | ECE | best epoch, no result |'
 
@@ -36,7 +37,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Generate docs/results.md.')
     parser.add_argument('--add', nargs='+', default=[], metavar='RESULTS.json',
                         help='results.json files of finished runs to take in')
-    parser.add_argument('--docs', default='docs', help='folder of the page (default: docs)')
     return parser.parse_args(argv)
 
 
@@ -53,11 +53,7 @@ class Page:
         self.benchmarks = benchmarks
         self.groups = read_groups(docs / 'results' / 'runs', benchmarks)
         with open(docs / 'results' / 'published.csv', newline='') as file:
-            rows = {row['config']: row for row in csv.DictReader(file)}
-        # of configs that do the same, the one with the most figures, last, stands for all
-        fullest = {benchmarks.same[row['config']]: row for row in sorted(
-            rows.values(), key=lambda row: sum(map(bool, row.values())))}
-        self.published = {name: fullest.get(first) for name, first in benchmarks.same.items()}
+            self.published = {row['config']: row for row in csv.DictReader(file)}
         self.numbered: list[Group] = []
         for name in benchmarks.same:
             for group in self.groups.get(name, []):
@@ -71,10 +67,11 @@ class Page:
         for title, names in self.benchmarks.sections.items():
             if names:
                 lines += [f'## {title}', '', *self._section(title, names)]
-        lines += ['## How each was measured', '']
+        if self.numbered:
+            lines += ['## How each was measured', '']
         for group in self.numbered:
             lines += self._details(group)
-        return '\n'.join(lines if self.numbered else [*lines, 'Nothing was measured yet.']) + '\n'
+        return '\n'.join(lines) + '\n'
 
     def measured(self, title: str) -> list[Group]:
         """The groups of a section, each once."""
@@ -108,7 +105,7 @@ class Page:
     def _rows(self, name: str, columns: int) -> list[str]:
         first = self.benchmarks.same[name]
         config = f'`{name}`' + (f' (same experiment as `{first}`)' if name != first else '')
-        row = self.published[name]
+        row = self.published.get(name)
         published = '-'
         if row is not None:
             groups = [row[key] for key in _FIGURES[1:]]
@@ -184,8 +181,9 @@ def _mean(values: Iterable[float | None]) -> str:
 
 def _run_row(run: dict[str, Any]) -> str:
     gpus, batch = run['hardware']['gpus'], run['batch_size']
-    where = ', '.join(f'{gpus.count(name)} x {name}' for name in sorted(set(gpus))) or (
-        f'{run["hardware"]["cpu"]}, {run["hardware"]["cores"]} cores')
+    # a process uses one, however many its machine has
+    where = (f'{batch["processes"]} x {" or ".join(sorted(set(gpus)))}' if gpus else
+             f'{run["hardware"]["cpu"]}, {run["hardware"]["cores"]} cores')
     figure = run['final']['figures'].get('shot/all')
     return (f'| {run["seed"]} | {"-" if figure is None else f"{figure:.2f}"} | '
             f'{run["wall_time_s"] / 60:.1f} | {batch["processes"]} x {batch["per_process"]} | '
@@ -218,8 +216,8 @@ def write_page(docs: Path, benchmarks: Benchmarks) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``tools/results_page.py``."""
     args = parse_args(argv)
-    docs, benchmarks = Path(args.docs), Benchmarks()
+    benchmarks = Benchmarks()
     for file in args.add:
-        print(take_in(Path(file), docs / 'results' / 'runs', benchmarks))
-    write_page(docs, benchmarks)
-    print('wrote', docs / 'results.md')
+        print(take_in(Path(file), DOCS / 'results' / 'runs', benchmarks))
+    write_page(DOCS, benchmarks)
+    print('wrote', DOCS / 'results.md')

@@ -22,12 +22,11 @@ _PACKAGES = ('torch', 'torchvision', 'numpy', 'onedl-mmengine', 'onedl-mmcv', 'o
 
 
 def describe_run(runner: Runner) -> dict[str, Any]:
-    """Config, command, commit, versions, hardware and seed of a run, JSON-ready."""
+    """Config, command, versions, hardware and seed of a run, JSON-ready."""
     return dict(
         config=Path(runner.cfg.filename or '').name or None,
         experiment=runner.experiment_name,
         command=shlex.join(sys.argv),
-        commit=git_commit(),
         versions=versions(),
         hardware=hardware(),
         seed=runner.seed,

@@ -18,6 +18,8 @@ BATCH = 'global batch size'
 _IRRELEVANT = (
     # where things lie and are written
     '*data_root', 'work_dir', 'experiment_name',
+    # a file that the user names: weights of a known origin
+    'model.*init_cfg.checkpoint',
     # the same images, however they are checked and fetched
     '*.check_md5', '*_dataloader.num_workers', '*_dataloader.persistent_workers',
     '*_dataloader.pin_memory', '*_dataloader.prefetch_factor',
@@ -89,6 +91,8 @@ def changes(cfg: Config, base: Config, batch_size: int | None = None) -> dict[st
                                                   base.train_dataloader.get('batch_size'))
     if batch_size is not None and batch_size != meant:
         found[BATCH] = [meant, batch_size]
+    elif batch_size is not None:
+        found.pop('auto_scale_lr.enable', None)  # it scales by 1
     return found
 
 

@@ -7,6 +7,7 @@ import pytest
 from mmengine.runner import Runner
 
 from rescom_mm.datasets import DigitsLT
+from rescom_mm.engine.hooks import results_hook
 from rescom_mm.visualization.results import results_table
 from tests.runs import tiny_config, train
 
@@ -21,7 +22,10 @@ def read(folder):
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp('two_lists')
-    train(folder, **OTHER_LIST, **EMA)
+    with pytest.MonkeyPatch.context() as patch:
+        commits = iter(['at the start', 'later'])
+        patch.setattr(results_hook, 'git_commit', lambda: next(commits))
+        train(folder, **OTHER_LIST, **EMA)
     return folder
 
 
@@ -30,6 +34,7 @@ def test_final_figures_are_those_of_the_test_list(trained, tmp_path):
     results = read(trained)
     assert results['final']['list'] == 'test' and not results['one_list']
     assert results['final']['dataset'] == 'DigitsLT, split test'
+    assert results['commit'] == 'at the start'  # what was trained, whatever is checked out by now
     # the checkpoint's model is EMA's, which evaluates
     tested = Runner.from_cfg(tiny_config(tmp_path, load_from=str(trained / 'epoch_2.pth'),
                                          **OTHER_LIST)).test()

@@ -37,7 +37,7 @@ def data(model, step, rows=slice(None)):
     return model.data_preprocessor(part, training=True)
 
 
-def train(model, forward, average, rows, steps=STEPS):
+def train(model, forward, average, rows, steps):
     """Losses of each step; and gradient and queue of the first, before any update."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     out = dict(losses=[])
@@ -60,22 +60,23 @@ def average_over_ranks(value):
     return value / dist.get_world_size()
 
 
-def worker(rank, port, in_batch_pairs, folder):
+def worker(rank, port, in_batch_pairs, steps, folder):
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     dist.init_process_group('gloo', rank=rank, world_size=2)
     torch.set_num_threads(1)
     model = make(in_batch_pairs)
     out = train(model, DistributedDataParallel(model), average_over_ranks,
-                slice(rank * N, (rank + 1) * N))
+                slice(rank * N, (rank + 1) * N), steps)
     torch.save(out, f'{folder}/{rank}.pth')
     dist.destroy_process_group()
 
 
-def two_processes(in_batch_pairs, folder):
+def two_processes(in_batch_pairs, steps, folder):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    mp.start_processes(worker, (port, in_batch_pairs, str(folder)), nprocs=2, start_method='spawn')
+    mp.start_processes(worker, (port, in_batch_pairs, steps, str(folder)), nprocs=2,
+                       start_method='spawn')
     first, second = (torch.load(folder / f'{rank}.pth') for rank in range(2))
     for name, value in first['queue'].items():
         assert torch.equal(value, second['queue'][name]), name
@@ -93,9 +94,9 @@ def one_thread():
 
 
 def test_two_processes_train_like_one(one_thread, tmp_path):
-    two = two_processes(False, tmp_path)
+    two = two_processes(False, STEPS, tmp_path)
     model = make(False)
-    one = train(model, model, lambda value: value, slice(None))
+    one = train(model, model, lambda value: value, slice(None), STEPS)
     for name, value in one['queue'].items():
         assert torch.equal(value, two['queue'][name]), name
     for name, value in one['grads'].items():
@@ -113,7 +114,7 @@ def test_two_processes_train_like_one(one_thread, tmp_path):
 
 
 def test_in_batch_pairs_are_each_ranks_own(one_thread, tmp_path):
-    two = two_processes(True, tmp_path)
+    two = two_processes(True, 1, tmp_path)
     model = make(True)
     parts = [model(**data(model, 0, slice(r * N, (r + 1) * N)), mode='loss') for r in range(2)]
     for name, value in two['losses'][0].items():

@@ -30,6 +30,7 @@ def changed(**options):
     dict(env_cfg__cudnn_benchmark=True, visualizer__name='tb', data_root='/data'),
     dict(model_wrapper_cfg=dict(type='MMDistributedDataParallel', device_ids=None)),
     dict(val_cfg=None, val_dataloader=None, val_evaluator=None),
+    dict(auto_scale_lr__enable=True),  # at the batch size that it is meant for: by 1
 ])
 def test_irrelevant(options):
     assert changes(changed(**options), BASE, 128) == {}
@@ -51,7 +52,6 @@ def test_irrelevant(options):
      {'default_hooks.ema': [UNSET, dict(type='EMAHook')]}),
     (dict(optim_wrapper__type='AmpOptimWrapper'),
      {'optim_wrapper.type': [UNSET, 'AmpOptimWrapper']}),
-    (dict(auto_scale_lr__enable=True), {'auto_scale_lr.enable': [UNSET, True]}),
     (dict(model__queue=None), {'model.queue': [
         dict(type='ClassBalancedQueue', keys_per_class=10), None]}),
     (dict(val_dataloader__dataset__split='train'),
@@ -66,6 +66,9 @@ def test_global_batch_size():
     assert changes(spread, BASE, 128) == {} and digest(experiment(spread)) == digest(
         experiment(BASE))
     assert changes(BASE, BASE, 256) == {BATCH: [128, 256]}
+    scaled = changed(auto_scale_lr__enable=True)
+    assert changes(scaled, BASE, 256) == {BATCH: [128, 256],
+                                          'auto_scale_lr.enable': [UNSET, True]}
     unscaled = Config(dict(train_dataloader=dict(batch_size=8)))
     assert changes(unscaled, unscaled, 8) == {}
     assert changes(unscaled, unscaled, 16) == {BATCH: [8, 16]}

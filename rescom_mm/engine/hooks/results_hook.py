@@ -12,7 +12,7 @@ from mmpretrain.registry import HOOKS
 
 from ...evaluation import ShotAccuracy
 from ...utils import check_options, same_on_all_ranks
-from ...utils.environment import describe_dataset, describe_run
+from ...utils.environment import describe_dataset, describe_run, git_commit
 from ...utils.experiment import same_list
 from ...visualization.results import FIGURE_KEYS, draw_results, results_table
 
@@ -43,11 +43,13 @@ class ResultsHook(Hook):
     def __init__(self, num_points: int = 500) -> None:
         self.num_points = num_points
         self._started = 0.0
+        self._commit: str | None = None
         self._one_list = False
         self._tests = False
         self._validated_at: int | None = None
 
     def before_train(self, runner: Runner) -> None:
+        self._commit = git_commit()  # now: by the end another one may be checked out
         # a resumed run goes on from the time that the checkpoint had taken
         self._started = time.time() - runner.message_hub.runtime_info.get(_ELAPSED, 0.0)
         self._validated_at = None
@@ -125,6 +127,7 @@ class ResultsHook(Hook):
                      if isinstance(metric, ShotAccuracy)), None)
         results = describe_run(runner)
         results.update(
+            commit=self._commit,
             wall_time_s=round(time.time() - self._started, 1),
             epochs=_epochs(runner),
             iterations=runner.iter,
