@@ -8,9 +8,11 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1),
+    checkpoint=dict(type='WholeCheckpointHook', interval=1, max_keep_ckpts=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
+    # a resumed run goes on as if it had not been stopped
+    resume=dict(type='ResumeHook'),
     # counts of the training set, for the losses and ShotAccuracy
     class_counts=dict(type='ClassCountsHook'),
     # writes the keys of a model that has a queue

@@ -6,6 +6,8 @@ from .inaturalist18 import INaturalist18
 from .long_tail import long_tailed_indices, long_tailed_sizes
 from .long_tailed_dataset import LongTailedDataset
 from .places_lt import PlacesLT
+from .samplers import PositionedSampler, SampleKey
+from .seeded_dataset import SeededDataset
 from .transforms import (
     AutoAugmentCIFAR10,
     ClippedCutout,
@@ -24,7 +26,10 @@ __all__ = [
     'LongTailedDataset',
     'PillowOp',
     'PlacesLT',
+    'PositionedSampler',
     'RandAugmentNonIncreasing',
+    'SampleKey',
+    'SeededDataset',
     'long_tailed_indices',
     'long_tailed_sizes',
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -109,6 +111,8 @@ def delivered_items(dataset: Any, ids_by_image: dict[Any, int] | None = None
         ValueError: for multi-label data, or a dataset whose labels can't be read.
     """
     ids_by_image = {} if ids_by_image is None else ids_by_image
+    while getattr(type(dataset), 'transparent', False):  # its attributes are the inner one's
+        dataset = dataset.dataset
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
     if hasattr(dataset, 'datasets'):  # ConcatDataset of torch and of mmengine
@@ -130,6 +134,21 @@ def delivered_items(dataset: Any, ids_by_image: dict[Any, int] | None = None
         ids, labels = delivered_items(inner, ids_by_image)
         return ids[order], labels[order]
     return _leaf(dataset, ids_by_image)
+
+
+def list_digest(dataset: Any) -> bytes:
+    """A digest of the delivered images, in order: their labels, and their paths where known.
+
+    Of paths only what follows their common beginning: data may lie elsewhere on each machine.
+    """
+    ids_by_image: dict[Any, int] = {}
+    ids, labels = delivered_items(dataset, ids_by_image)
+    paths = [path for path, _ in ids_by_image if isinstance(path, str)]
+    start = len(os.path.commonprefix(paths))  # noqa: RUF071  any common beginning
+    digest = hashlib.sha256(ids.tobytes() + labels.tobytes())
+    for path in paths:
+        digest.update(path[start:].encode(errors='surrogateescape') + b'\0')
+    return digest.digest()
 
 
 def _annotations(dataset: Any) -> Iterator[dict]:

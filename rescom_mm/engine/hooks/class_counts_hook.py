@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
@@ -13,7 +13,15 @@ from mmpretrain.datasets import RepeatAugSampler, SequentialSampler
 from mmpretrain.registry import HOOKS
 from torch.utils.data import RandomSampler
 
-from ...utils import ClassCounts, NeedsClassCounts, check_options, count_classes, same_on_all_ranks
+from ...datasets import PositionedSampler
+from ...utils import (
+    ClassCounts,
+    NeedsClassCounts,
+    check_options,
+    count_classes,
+    list_digest,
+    same_on_all_ranks,
+)
 from .class_balanced_queue_hook import ClassBalancedQueueHook
 from .key_encoder_hook import KeyEncoderHook
 
@@ -103,7 +111,7 @@ class ClassCountsHook(Hook):
         needing = [user for user in users.values() if user.needs_counts]
         self._check_every_class(runner, counts, names, needing)
         self._check_sampler(runner, needing)
-        self._check_ranks(counts)
+        self._check_ranks(dataset)
 
         if isinstance(getattr(dataset, '_metainfo', None), dict):
             dataset._metainfo['class_counts'] = counts.to_meta()
@@ -136,6 +144,8 @@ class ClassCountsHook(Hook):
     @staticmethod
     def _check_sampler(runner: Runner, needing: list) -> None:
         sampler = runner.train_dataloader.sampler
+        if isinstance(sampler, PositionedSampler):
+            sampler = sampler.sampler
         prior = [type(user).__name__ for user in needing if user.counts_field == 'samples']
         if prior and not isinstance(sampler, _EVEN_SAMPLERS):
             runner.logger.warning(
@@ -144,11 +154,11 @@ class ClassCountsHook(Hook):
                 'the two, or give the loss class_counts=[...] as the sampler delivers them')
 
     @staticmethod
-    def _check_ranks(counts: ClassCounts) -> None:
-        if not same_on_all_ranks(hashlib.sha256(repr(counts).encode()).digest()):
-            raise ValueError('the ranks hold training sets with different class counts '
-                             f'(here {sum(counts.images)} images); give every rank the same '
-                             'list of images')
+    def _check_ranks(dataset: Any) -> None:
+        if get_world_size() > 1 and not same_on_all_ranks(list_digest(dataset)):
+            raise ValueError(
+                'the ranks hold different training sets (other images, labels, or another order; '
+                f'here {len(dataset)} items): give every rank the same list of images')
 
 
 def _check_same_classes(names: Any, others: Any, key: str) -> None:

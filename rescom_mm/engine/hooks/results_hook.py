@@ -37,8 +37,8 @@ class ResultsHook(Hook):
         num_points: points of each loss curve that are kept.
     """
 
-    # after the hooks that log and save
-    priority = 'LOWEST'
+    # after the hooks that log, and before the one that saves what is noted here
+    priority = 'LOW'
 
     def __init__(self, num_points: int = 500) -> None:
         self.num_points = num_points

@@ -1,0 +1,3 @@
+from .positioned_sampler import PositionedSampler, SampleKey
+
+__all__ = ['PositionedSampler', 'SampleKey']
