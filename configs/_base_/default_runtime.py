@@ -8,7 +8,7 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1),
+    checkpoint=dict(type='WholeCheckpointHook', interval=1, max_keep_ckpts=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     # counts of the training set, for the losses and ShotAccuracy
@@ -18,7 +18,9 @@ default_hooks = dict(
     # moves the key encoder of a model that has one (MoCo)
     key_encoder=dict(type='KeyEncoderHook'),
     # table, results.json and results.png at the end of training
-    results=dict(type='ResultsHook'))
+    results=dict(type='ResultsHook'),
+    # on SIGTERM or SIGUSR1 a checkpoint, and exit code 75
+    stop=dict(type='StopHook'))
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -12,7 +12,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from torch.distributed.elastic.multiprocessing.errors import record
 
 from .cli import (
     add_common_options,
@@ -77,7 +76,6 @@ def _use_tta(cfg: Config) -> None:
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
-@record
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``tools/test.py``."""
     args = parse_args(argv)

@@ -1,3 +1,11 @@
-from .hooks import ClassBalancedQueueHook, ClassCountsHook, KeyEncoderHook, ResultsHook
+from .hooks import (
+    ClassBalancedQueueHook,
+    ClassCountsHook,
+    KeyEncoderHook,
+    ResultsHook,
+    StopHook,
+    WholeCheckpointHook,
+)
 
-__all__ = ['ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook', 'ResultsHook']
+__all__ = ['ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook', 'ResultsHook',
+           'StopHook', 'WholeCheckpointHook']

@@ -1,8 +1,10 @@
 from .class_counts import ClassCounts, NeedsClassCounts, count_classes, delivered_items
-from .dist import gather_keys, same_on_all_ranks
+from .dist import any_on_ranks, gather_keys, same_on_all_ranks
 from .options import check_options
+from .step_flags import StepFlags
+from .stop import StopRequested
 
 __all__ = [
-    'ClassCounts', 'NeedsClassCounts', 'check_options', 'count_classes', 'delivered_items',
-    'gather_keys', 'same_on_all_ranks'
+    'ClassCounts', 'NeedsClassCounts', 'StepFlags', 'StopRequested', 'any_on_ranks',
+    'check_options', 'count_classes', 'delivered_items', 'gather_keys', 'same_on_all_ranks'
 ]

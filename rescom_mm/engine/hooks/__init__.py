@@ -1,6 +1,9 @@
+from .checkpoint_hook import WholeCheckpointHook
 from .class_balanced_queue_hook import ClassBalancedQueueHook
 from .class_counts_hook import ClassCountsHook
 from .key_encoder_hook import KeyEncoderHook
 from .results_hook import ResultsHook
+from .stop_hook import StopHook
 
-__all__ = ['ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook', 'ResultsHook']
+__all__ = ['ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook', 'ResultsHook',
+           'StopHook', 'WholeCheckpointHook']
