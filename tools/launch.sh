@@ -15,13 +15,5 @@ if ! [[ $processes =~ ^[1-9][0-9]*$ ]]; then
     echo "the number of GPUs must be a positive integer, got '$processes'" >&2
     exit 2
 fi
-if [ "${NNODES:-1}" = 1 ]; then
-    rendezvous=(--standalone)
-else
-    rendezvous=(--nnodes "$NNODES" --node-rank "${NODE_RANK:?set NODE_RANK to 0 ... NNODES-1}"
-                --master-addr "${MASTER_ADDR:?set MASTER_ADDR to the address of node 0}"
-                --master-port "${MASTER_PORT:-29500}")
-fi
-# exec: signals reach torchrun itself, and its exit code is this script's
-exec python -m torch.distributed.run "${rendezvous[@]}" --nproc-per-node "$processes" \
-    "$here/$tool" "${operands[@]}" --launcher pytorch "$@"
+# exec: signals reach the launcher itself, and its exit code is this script's
+exec python "$here/launch.py" "$processes" "$here/$tool" "${operands[@]}" --launcher pytorch "$@"

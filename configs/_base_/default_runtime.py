@@ -20,7 +20,9 @@ default_hooks = dict(
     # moves the key encoder of a model that has one (MoCo)
     key_encoder=dict(type='KeyEncoderHook'),
     # table, results.json and results.png at the end of training
-    results=dict(type='ResultsHook'))
+    results=dict(type='ResultsHook'),
+    # on SIGTERM or SIGUSR1 a checkpoint, and exit code 75
+    stop=dict(type='StopHook'))
 
 env_cfg = dict(
     cudnn_benchmark=False,

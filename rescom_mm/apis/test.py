@@ -13,7 +13,6 @@ from mmengine.dist import master_only
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from torch.distributed.elastic.multiprocessing.errors import record
 
 from ..evaluation import ShotAccuracy
 from ..utils.environment import describe_dataset
@@ -81,7 +80,6 @@ def _use_tta(cfg: Config) -> None:
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
-@record
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``tools/test.py``."""
     args = parse_args(argv)

@@ -9,8 +9,8 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from torch.distributed.elastic.multiprocessing.errors import record
 
+from ..utils.stop import exit_on_stop_signals
 from .cli import (
     add_common_options,
     check_data_paths,
@@ -47,9 +47,8 @@ def build_config(args: argparse.Namespace) -> Config:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
-        if args.resume == 'auto' and not (Path(cfg.work_dir) / 'last_checkpoint').is_file():
-            print(f'--resume: {cfg.work_dir} has no checkpoint, training starts from the beginning')
-        elif args.resume != 'auto' and '://' not in args.resume and not Path(args.resume).is_file():
+        # (which one 'auto' is, and whether it is whole, WholeCheckpointHook finds out)
+        if args.resume != 'auto' and '://' not in args.resume and not Path(args.resume).is_file():
             raise SystemExit(f'--resume: checkpoint {args.resume} does not exist')
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
@@ -61,9 +60,9 @@ def build_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-@record
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``tools/train.py``."""
+    exit_on_stop_signals()
     cfg = build_config(parse_args(argv))
     init_cpu_processes(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

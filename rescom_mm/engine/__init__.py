@@ -4,8 +4,11 @@ from .hooks import (
     KeyEncoderHook,
     ResultsHook,
     ResumeHook,
+    StopHook,
     WholeCheckpointHook,
 )
 
-__all__ = ['ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook', 'ResultsHook',
-           'ResumeHook', 'WholeCheckpointHook']
+__all__ = [
+    'ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook', 'ResultsHook', 'ResumeHook',
+    'StopHook', 'WholeCheckpointHook'
+]

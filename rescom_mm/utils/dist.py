@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import torch
 import torch.distributed as torch_dist
-from mmengine.dist import get_comm_device, get_world_size
+from mmengine.dist import all_reduce, get_comm_device, get_world_size
 from torch import Tensor
+
+from .step_flags import StepFlags
 
 PAD_LABEL = -1
 
 
-def gather_keys(keys_BD: Tensor, labels_B: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+def gather_keys(keys_BD: Tensor, labels_B: Tensor, rows: int,
+                flags: StepFlags | None = None) -> tuple[Tensor, Tensor]:
     """Gathers keys and labels of all ranks, in rank order, with one collective.
 
     Ranks may hold different numbers of rows; each pads to ``rows``. Keys travel bit for bit.
@@ -19,6 +22,7 @@ def gather_keys(keys_BD: Tensor, labels_B: Tensor, rows: int) -> tuple[Tensor, T
         keys_BD: float32 keys of this rank, ``B <= rows``.
         labels_B: int32 labels of this rank.
         rows: the loader's batch size, the same on every rank.
+        flags: ride along; on every rank or on none.
 
     Returns:
         ``[world * rows, D]`` keys and ``[world * rows]`` labels, :data:`PAD_LABEL` where a row
@@ -30,12 +34,16 @@ def gather_keys(keys_BD: Tensor, labels_B: Tensor, rows: int) -> tuple[Tensor, T
     B, D = keys_BD.shape
     if rows < B:
         raise RuntimeError(f'{B} keys in a step but the loader\'s batch size is {rows}')
-    packed = labels_B.new_full((rows, D + 1), PAD_LABEL)
+    packed = labels_B.new_full((rows + 1, D + 1), PAD_LABEL)  # one more row for the flags
     packed[:B, :D] = keys_BD.contiguous().view(torch.int32)
     packed[:B, D] = labels_B
-    everyone = packed.new_empty((world * rows, D + 1))
-    torch_dist.all_gather_into_tensor(everyone, packed)
-    return everyone[:, :D].contiguous().view(torch.float32), everyone[:, D]
+    packed[rows, 0] = flags.send() if flags is not None else 0
+    everyone = packed.new_empty((world, rows + 1, D + 1))
+    torch_dist.all_gather_into_tensor(everyone.view(-1, D + 1), packed)
+    if flags is not None:
+        flags.receive(everyone[:, rows, 0])
+    gathered = everyone[:, :rows].reshape(world * rows, D + 1)
+    return gathered[:, :D].contiguous().view(torch.float32), gathered[:, D]
 
 
 def same_on_all_ranks(fingerprint: bytes) -> bool:
@@ -47,3 +55,12 @@ def same_on_all_ranks(fingerprint: bytes) -> bool:
     everyone = mine.new_empty((world, len(fingerprint)))
     torch_dist.all_gather_into_tensor(everyone, mine[None])
     return bool((everyone == mine).all())
+
+
+def any_on_ranks(flag: bool) -> bool:
+    """Whether it is True on any rank; a collective of one number."""
+    if get_world_size() == 1:
+        return flag
+    flags = torch.tensor(int(flag), device=get_comm_device())
+    all_reduce(flags, op='max')
+    return bool(flags)

@@ -4,6 +4,9 @@ from .class_counts_hook import ClassCountsHook
 from .key_encoder_hook import KeyEncoderHook
 from .results_hook import ResultsHook
 from .resume_hook import ResumeHook
+from .stop_hook import StopHook
 
-__all__ = ['ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook', 'ResultsHook',
-           'ResumeHook', 'WholeCheckpointHook']
+__all__ = [
+    'ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook', 'ResultsHook', 'ResumeHook',
+    'StopHook', 'WholeCheckpointHook'
+]

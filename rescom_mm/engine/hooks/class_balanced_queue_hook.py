@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from ...models import KeyQueue
-from ...utils import check_options
+from ...utils import StepFlags, check_options
 
 
 @HOOKS.register_module()
@@ -18,11 +18,11 @@ from ...utils import check_options
 class ClassBalancedQueueHook(Hook):
     """Writes each step's keys into the model's queue, after the optimiser step.
 
-    Keys are gathered over the ranks with one collective and written in the same order everywhere,
-    so the queue is bitwise the same on every rank. Whenever ``LoggerHook`` logs, the share of
-    written slots and the mean age of the keys, in steps, are read back and logged as
-    ``queue_fill`` and ``queue_age``. ``--resume`` restores the queue; ``load_from`` leaves it
-    empty. A model without a queue is left alone.
+    Keys are gathered over the ranks with one collective, on which the ``StepFlags`` ride, and
+    written in the same order everywhere, so the queue is bitwise the same on every rank. Whenever
+    ``LoggerHook`` logs, the share of written slots and the mean age of the keys, in steps, are read
+    back and logged as ``queue_fill`` and ``queue_age``. ``--resume`` restores the queue;
+    ``load_from`` leaves it empty. A model without a queue is left alone.
 
     Args:
         enqueue_view: ``'first'`` (the released code) or ``'second'`` (the paper).
@@ -80,7 +80,8 @@ class ClassBalancedQueueHook(Hook):
         queue = _queue(runner)
         if queue is None:
             return
-        queue.commit(view=0 if self.enqueue_view == 'first' else 1, rows=self._rows)
+        queue.commit(view=0 if self.enqueue_view == 'first' else 1, rows=self._rows,
+                     flags=StepFlags.of(runner))
         if self.every_n_inner_iters(batch_idx, self._interval) or self.end_of_epoch(
                 runner.train_dataloader, batch_idx):
             for name, value in queue.status().items():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...utils.dist import PAD_LABEL, gather_keys
+from ...utils.step_flags import StepFlags
 
 
 class KeyQueue(nn.Module):
@@ -103,12 +104,14 @@ class KeyQueue(nn.Module):
         self._staged = (keys_VBD.detach(), labels_B)
 
     @torch.no_grad()
-    def commit(self, view: int = 0, rows: int | None = None) -> None:
+    def commit(self, view: int = 0, rows: int | None = None,
+               flags: StepFlags | None = None) -> None:
         """Writes the staged keys of one view, gathered over the ranks; nothing staged is fine.
 
         Args:
             view: which view's keys.
             rows: the loader's batch size, to which every rank pads; needed with several ranks.
+            flags: what else all ranks must agree on in this step; rides on the same collective.
         """
         if self._staged is None:
             return
@@ -119,7 +122,7 @@ class KeyQueue(nn.Module):
         # a key that is not finite is no key: it becomes padding, on the device
         finite_B = torch.isfinite(keys_BD).all(dim=1)
         labels_B = labels_B.masked_fill(~finite_B, PAD_LABEL)
-        self.write(*gather_keys(keys_BD, labels_B, rows or len(labels_B)))
+        self.write(*gather_keys(keys_BD, labels_B, rows or len(labels_B), flags))
 
     def _columns(self, keys_ND: Tensor, labels_N: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Buffers over the slots and what a write puts into them, row by row."""
