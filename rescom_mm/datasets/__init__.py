@@ -5,12 +5,15 @@ from .imagenet_lt import ImageNetLT
 from .inaturalist18 import INaturalist18
 from .long_tail import long_tailed_indices, long_tailed_sizes
 from .long_tailed_dataset import LongTailedDataset
+from .own_images import OwnImages
 from .places_lt import PlacesLT
 from .transforms import (
     AutoAugmentCIFAR10,
     ClippedCutout,
+    LoadImage,
     PillowOp,
     RandAugmentNonIncreasing,
+    UndecodableImage,
 )
 
 __all__ = [
@@ -21,10 +24,13 @@ __all__ = [
     'DigitsLT',
     'INaturalist18',
     'ImageNetLT',
+    'LoadImage',
     'LongTailedDataset',
+    'OwnImages',
     'PillowOp',
     'PlacesLT',
     'RandAugmentNonIncreasing',
+    'UndecodableImage',
     'long_tailed_indices',
     'long_tailed_sizes',
 ]

@@ -1,0 +1,31 @@
+"""Building a data loader anew with other parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.utils.data import BatchSampler, DataLoader
+
+
+def rebuild_loader(loader: DataLoader, **changes: Any) -> DataLoader:
+    """A data loader with the settings of another one.
+
+    Args:
+        loader: whose settings are taken.
+        changes: arguments of ``DataLoader`` that differ.
+    """
+    batches: dict[str, Any] = dict(batch_sampler=loader.batch_sampler)
+    if loader.batch_sampler is None or (
+            loader.batch_size is not None and type(loader.batch_sampler) is BatchSampler):
+        batches = dict(batch_size=loader.batch_size, sampler=loader.sampler,
+                       drop_last=loader.drop_last)
+    settings = dict(
+        dataset=loader.dataset, num_workers=loader.num_workers, collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory, timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context, generator=loader.generator,
+        prefetch_factor=loader.prefetch_factor, persistent_workers=loader.persistent_workers,
+        pin_memory_device=loader.pin_memory_device)
+    if hasattr(loader, 'in_order'):  # torch >= 2.6
+        settings['in_order'] = loader.in_order
+    return DataLoader(**{**settings, **batches, **changes})
