@@ -166,7 +166,7 @@ def _decode_with_pillow(data: bytes) -> np.ndarray:
         found = f'{len(data)} bytes, the first ones {data[:8]!r}'
         raise ValueError(f'no image, or a truncated one ({found})') from None
     except Exception as error:  # Pillow raises SyntaxError, OSError, struct.error, ...
-        raise ValueError(str(error) or type(error).__name__) from error
+        raise ValueError(' '.join(str(error).split()) or type(error).__name__) from error
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
