@@ -1,5 +1,6 @@
 """Small stand-ins in the file formats of the benchmarks."""
 
+import os
 import pickle
 
 import numpy as np
@@ -15,19 +16,22 @@ LISTS = dict(
 
 
 def write_lists(folder, benchmark):
-    """12 JPEG files, listed as 1 to 3 images of every class; 12 images for val and for test."""
+    """12 JPEG files under as many names as there are 1 to 3 images of every class; 12 images for
+    val and for test."""
     classes, pattern, lists = LISTS[benchmark]
     generator = np.random.default_rng(0)
-    files = []
-    for k in range(12):
-        path = folder / pattern.format(part='train', k=k)
+    labels = [label for label in range(classes) for _ in range(3 if label < 40 else 1)]
+    files = [pattern.format(part='train', k=k) for k in range(12)]
+    for file in files:
+        path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         size = (int(generator.integers(40, 90)), int(generator.integers(40, 90)), 3)
         Image.fromarray(generator.integers(0, 256, size, dtype=np.uint8)).save(path)
-        files.append(path.relative_to(folder).as_posix())
-    train = [f'{files[(7 * label + k) % 12]} {label}' for label in range(classes)
-             for k in range(3 if label < 40 else 1)]
-    evaluation = [f'{file} {label}' for label, file in enumerate(files)]
+    for k in range(12, len(labels)):
+        files.append(f'{files[k % 12].rpartition("/")[0]}/{k}.jpg')
+        os.link(folder / files[k % 12], folder / files[k])
+    train = [f'{file} {label}' for file, label in zip(files, labels)]
+    evaluation = [f'{file} {label}' for label, file in enumerate(files[:12])]
     for split, lines in (('train', train), ('val', evaluation), ('test', evaluation)):
         (folder / lists.format(split=split)).write_text('\n'.join(lines) + '\n')
 

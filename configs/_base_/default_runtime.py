@@ -15,6 +15,8 @@ default_hooks = dict(
     resume=dict(type='ResumeHook'),
     # counts of the training set, for the losses and ShotAccuracy
     class_counts=dict(type='ClassCountsHook'),
+    # another image of the class in the place of one that can't be decoded; a report
+    bad_images=dict(type='BadImageHook'),
     # writes the keys of a model that has a queue
     queue=dict(type='ClassBalancedQueueHook'),
     # moves the key encoder of a model that has one (MoCo)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..datasets import long_tailed_indices
 
-EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')  # those of CustomDataset
+EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')  # those of OwnImages
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,7 +34,8 @@ def find_images(folder: Path) -> tuple[list[str], list[str], np.ndarray]:
     """Class names, image paths below ``folder`` and their labels, in an order of their own.
 
     Raises:
-        SystemExit: if there is no folder, no class, or a class without images.
+        SystemExit: if there is no folder, no class, a class without images, or a name that a list
+            can't hold.
     """
     if not folder.is_dir():
         raise SystemExit(f'{folder} does not exist; give the folder that holds the class folders')
@@ -51,7 +52,16 @@ def find_images(folder: Path) -> tuple[list[str], list[str], np.ndarray]:
                              'the folder, or add images')
         paths += found
         labels += [label] * len(found)
+    for name in [*names, *paths]:
+        if not _can_be_listed(name):
+            raise SystemExit(f'{folder}: {name!r} cannot stand in a list file (a line break, a blank '
+                             'at its start or end, or no UTF-8); rename it')
     return names, paths, np.array(labels)
+
+
+def _can_be_listed(name: str) -> bool:
+    return (name == name.strip(' \t') and not set(name) & set('\r\n')
+            and name == name.encode('utf-8', 'replace').decode())
 
 
 def split_labels(labels: np.ndarray, names: Sequence[str], test_per_class: int,
@@ -117,5 +127,5 @@ def main(argv: Sequence[str] | None = None) -> None:
               f'{args.test_per_class} to test on')
     lists = '' if out == folder else f'{out.resolve()}/'
     print(f"{len(train)} training and {len(test)} test images. In the config: "
-          f"dataset=dict(type='CustomDataset', data_root={str(folder)!r}, "
+          f"dataset=dict(type='OwnImages', data_root={str(folder)!r}, "
           f"data_prefix='', ann_file='{lists}train.txt', classes={str(out / 'classes.txt')!r})")

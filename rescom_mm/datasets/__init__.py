@@ -5,14 +5,17 @@ from .imagenet_lt import ImageNetLT
 from .inaturalist18 import INaturalist18
 from .long_tail import long_tailed_indices, long_tailed_sizes
 from .long_tailed_dataset import LongTailedDataset
+from .own_images import OwnImages
 from .places_lt import PlacesLT
 from .samplers import PositionedSampler, SampleKey
 from .seeded_dataset import SeededDataset
 from .transforms import (
     AutoAugmentCIFAR10,
     ClippedCutout,
+    LoadImage,
     PillowOp,
     RandAugmentNonIncreasing,
+    UndecodableImage,
 )
 
 __all__ = [
@@ -23,13 +26,16 @@ __all__ = [
     'DigitsLT',
     'INaturalist18',
     'ImageNetLT',
+    'LoadImage',
     'LongTailedDataset',
+    'OwnImages',
     'PillowOp',
     'PlacesLT',
     'PositionedSampler',
     'RandAugmentNonIncreasing',
     'SampleKey',
     'SeededDataset',
+    'UndecodableImage',
     'long_tailed_indices',
     'long_tailed_sizes',
 ]

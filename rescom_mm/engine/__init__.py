@@ -1,4 +1,5 @@
 from .hooks import (
+    BadImageHook,
     ClassBalancedQueueHook,
     ClassCountsHook,
     KeyEncoderHook,
@@ -9,6 +10,6 @@ from .hooks import (
 )
 
 __all__ = [
-    'ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook', 'ResultsHook', 'ResumeHook',
-    'StopHook', 'WholeCheckpointHook'
+    'BadImageHook', 'ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook',
+    'ResultsHook', 'ResumeHook', 'StopHook', 'WholeCheckpointHook'
 ]

@@ -111,7 +111,7 @@ def test_imagenet_lt_list(tmp_path):
 @pytest.mark.parametrize('lines, error, message', [
     (['train/a.JPEG 0', 'train/a.JPEG'], ValueError, r'train\.txt:2: expected'),
     (['train/a.JPEG 0', 'train/a.JPEG 1000'], ValueError, r':2: label 1000 lies outside 0'),
-    (['train/a.JPEG -1'], ValueError, ':1: expected'),
+    (['train/a.JPEG -1'], ValueError, ':1: label -1 lies outside 0'),
     ([''], ValueError, 'lists no image'),
     (['elsewhere/a.JPEG 3'], FileNotFoundError, 'is data_root='),
 ])

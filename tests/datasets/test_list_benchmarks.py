@@ -124,14 +124,14 @@ def test_evaluation_lists_are_balanced():
 
 
 def test_a_list_is_compared_with_the_published_one(tmp_path, said, monkeypatch):
-    put(tmp_path, 'train/airfield/1.jpg')
+    put(tmp_path, 'train/airfield/0_0.jpg')
     counts = np.ones(365, int)
     counts[:3] = [150, 100, 20]
 
     def write(counts, split='train'):
         (tmp_path / f'Places_LT_{split}.txt').write_text(''.join(
-            f'train/airfield/1.jpg {label}\n' for label, n in enumerate(counts)
-            for _ in range(n)))
+            f'train/airfield/{label}_{i}.jpg {label}\n' for label, n in enumerate(counts)
+            for i in range(n)))
         said.clear()
         PlacesLT(str(tmp_path), split=split)
 

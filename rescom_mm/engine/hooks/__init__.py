@@ -1,3 +1,4 @@
+from .bad_image_hook import BadImageHook
 from .checkpoint_hook import WholeCheckpointHook
 from .class_balanced_queue_hook import ClassBalancedQueueHook
 from .class_counts_hook import ClassCountsHook
@@ -7,6 +8,6 @@ from .resume_hook import ResumeHook
 from .stop_hook import StopHook
 
 __all__ = [
-    'ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook', 'ResultsHook', 'ResumeHook',
-    'StopHook', 'WholeCheckpointHook'
+    'BadImageHook', 'ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook',
+    'ResultsHook', 'ResumeHook', 'StopHook', 'WholeCheckpointHook'
 ]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from mmpretrain.datasets import CustomDataset
+from mmpretrain.registry import DATASETS
+
+from ..utils import check_options
+from .list_file import read_class_names, read_list_file
+
+
+@DATASETS.register_module()
+@check_options
+class OwnImages(CustomDataset):
+    """One's own images: a folder a class, or a list file.
+
+    mmpretrain's ``CustomDataset``, but what is wrong with a list is said with the list's name and
+    the number of the line.
+
+    Args:
+        data_root: folder that the other paths are relative to.
+        data_prefix: folder of the images below ``data_root``.
+        ann_file: a list, one ``relative/path label`` a line, see
+            :func:`~rescom_mm.datasets.list_file.read_list_file`; where empty, the folders in
+            ``data_prefix`` are the classes.
+        classes: names, or a file with one a line; labels of a list are checked against them.
+        kwargs: other options of ``CustomDataset``.
+
+    Raises:
+        FileNotFoundError: if the list or the images are not there.
+        ValueError: with file and line, for a malformed list or file of class names.
+    """
+
+    def __init__(self, data_root: str = '', data_prefix: str | dict = '', ann_file: str = '',
+                 classes: str | Sequence[str] | None = None, **kwargs: Any) -> None:
+        if isinstance(classes, str):
+            classes = read_class_names(os.path.expanduser(classes))
+        super().__init__(data_root=data_root, data_prefix=data_prefix, ann_file=ann_file,
+                         classes=classes, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Image paths and labels."""
+        if not self.ann_file or not self.with_label:
+            return super().load_data_list()
+        return read_list_file(self.ann_file, self.img_prefix,
+                              len(self.CLASSES) if self.CLASSES else None)
