@@ -11,6 +11,8 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
+    # ends a training whose loss or gradients are not finite, before they do harm
+    finite=dict(type='FiniteHook'),
     # counts of the training set, for the losses and ShotAccuracy
     class_counts=dict(type='ClassCountsHook'),
     # writes the keys of a model that has a queue

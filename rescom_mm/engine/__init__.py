@@ -1,3 +1,10 @@
-from .hooks import ClassBalancedQueueHook, ClassCountsHook, KeyEncoderHook, ResultsHook
+from .hooks import (
+    ClassBalancedQueueHook,
+    ClassCountsHook,
+    FiniteHook,
+    KeyEncoderHook,
+    ResultsHook,
+)
 
-__all__ = ['ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook', 'ResultsHook']
+__all__ = ['ClassBalancedQueueHook', 'ClassCountsHook', 'FiniteHook', 'KeyEncoderHook',
+           'ResultsHook']
