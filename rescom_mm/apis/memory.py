@@ -33,7 +33,9 @@ def explain_memory(runner: Runner) -> str:
     if queue is not None:
         parts += [f'queue {_size(queue.buffers())} ({len(queue)} keys of {queue.feat_dim} values)',
                   f'keys of a step {_bytes(4 * rows * queue.feat_dim)}']
-        shrink += ['model.queue.keys_per_class (or size)', 'model.contrastive_loss.num_negatives']
+        shrink.append('model.queue.keys_per_class (or size)')
+    if getattr(getattr(model, 'contrastive_loss', None), 'num_negatives', None):
+        shrink.append('model.contrastive_loss.num_negatives')
     return (f'the device has no memory left at {images} images ({rows} rows) a step. Known sizes: '
             f'{"; ".join(parts)}; the rest is activations. Settings that shrink it: '
             f'{", ".join(shrink)}')
