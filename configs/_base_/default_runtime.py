@@ -13,6 +13,8 @@ default_hooks = dict(
     visualization=dict(type='VisualizationHook', enable=False),
     # a resumed run goes on as if it had not been stopped
     resume=dict(type='ResumeHook'),
+    # ends a training whose loss or gradients are not finite, before they do harm
+    finite=dict(type='FiniteHook'),
     # counts of the training set, for the losses and ShotAccuracy
     class_counts=dict(type='ClassCountsHook'),
     # another image of the class in the place of one that can't be decoded; a report

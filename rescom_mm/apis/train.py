@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -18,6 +19,7 @@ from .cli import (
     load_config,
     set_loader_defaults,
 )
+from .memory import explain_memory
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -66,4 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = build_config(parse_args(argv))
     init_cpu_processes(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
+    try:
+        runner.train()
+    except torch.cuda.OutOfMemoryError as error:
+        raise torch.cuda.OutOfMemoryError(explain_memory(runner)) from error

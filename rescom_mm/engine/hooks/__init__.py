@@ -2,12 +2,13 @@ from .bad_image_hook import BadImageHook
 from .checkpoint_hook import WholeCheckpointHook
 from .class_balanced_queue_hook import ClassBalancedQueueHook
 from .class_counts_hook import ClassCountsHook
+from .finite_hook import FiniteHook
 from .key_encoder_hook import KeyEncoderHook
 from .results_hook import ResultsHook
 from .resume_hook import ResumeHook
 from .stop_hook import StopHook
 
 __all__ = [
-    'BadImageHook', 'ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook',
+    'BadImageHook', 'ClassBalancedQueueHook', 'ClassCountsHook', 'FiniteHook', 'KeyEncoderHook',
     'ResultsHook', 'ResumeHook', 'StopHook', 'WholeCheckpointHook'
 ]

@@ -103,6 +103,10 @@ class KeyQueue(nn.Module):
                 'after each step of your own loop')
         self._staged = (keys_VBD.detach(), labels_B)
 
+    def discard(self) -> None:
+        """Forgets the staged keys; all ranks must, or none."""
+        self._staged, self._uncommitted = None, 0
+
     @torch.no_grad()
     def commit(self, view: int = 0, rows: int | None = None,
                flags: StepFlags | None = None) -> None:
@@ -116,7 +120,7 @@ class KeyQueue(nn.Module):
         if self._staged is None:
             return
         keys_VBD, labels_B = self._staged
-        self._staged, self._uncommitted = None, 0
+        self.discard()
         keys_BD = keys_VBD[view].to(self._keys_QD)
         labels_B = labels_B.to(self._ptr_G)
         # a key that is not finite is no key: it becomes padding, on the device

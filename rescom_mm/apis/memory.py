@@ -1,0 +1,49 @@
+"""What to say when a device has too little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor
+
+
+def explain_memory(runner: Runner) -> str:
+    """Sizes of what this package adds to a training, and the settings that shrink a step.
+
+    Of similarities a step holds up to about five copies at once and keeps about two for
+    the backward pass (measured for ``SPMLoss``).
+
+    Returns:
+        One line.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    images = runner.train_dataloader.batch_size or 0
+    parts = [f'weights {_size(model.parameters())} (as much again for their gradients, and for '
+             'each buffer of the optimiser)']
+    shrink = ['train_dataloader.batch_size', 'the crop size in train_dataloader.dataset.pipeline',
+              '--amp', 'activation_checkpointing=[names of modules] or model.backbone.with_cp=True']
+    queue = getattr(model, 'queue', None)
+    rows = 2 * images if getattr(model, 'contrastive_loss', None) is not None else images
+    if rows > images:
+        slots = 0 if queue is None else len(queue)
+        parts.append(f'similarities {_bytes(4 * rows * (rows + slots))} a copy (at most '
+                     f'[{rows}, {rows + slots}] float32, up to 5 copies at once)')
+    if queue is not None:
+        parts += [f'queue {_size(queue.buffers())} ({len(queue)} keys of {queue.feat_dim} values)',
+                  f'keys of a step {_bytes(4 * rows * queue.feat_dim)}']
+        shrink.append('model.queue.keys_per_class (or size)')
+    if getattr(getattr(model, 'contrastive_loss', None), 'num_negatives', None):
+        shrink.append('model.contrastive_loss.num_negatives')
+    return (f'the device has no memory left at {images} images ({rows} rows) a step. Known sizes: '
+            f'{"; ".join(parts)}; the rest is activations. Settings that shrink it: '
+            f'{", ".join(shrink)}')
+
+
+def _size(tensors: Iterable[Tensor]) -> str:
+    return _bytes(sum(tensor.numel() * tensor.element_size() for tensor in tensors))
+
+
+def _bytes(number: int) -> str:
+    return f'{number} bytes ({number / 2**20:.1f} MiB)'
