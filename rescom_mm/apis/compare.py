@@ -64,7 +64,10 @@ def train_once(config: str, seed: int, args: argparse.Namespace) -> dict[str, An
     if not known.is_file() or known.read_text() != recipe:
         raise RuntimeError(f'{folder} holds a run of another config or other --cfg-options; '
                            'remove it, or use another --work-dir')
-    return json.loads(file.read_text())
+    results = json.loads(file.read_text())
+    if not results.get('final'):
+        raise RuntimeError(f'{file} has no final figures; remove {folder} to train it again')
+    return results
 
 
 def train_all(args: argparse.Namespace) -> dict[str, list[dict]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
-from ..utils.experiment import changes, digest, same_list
+from ..utils.experiment import changes, digest
 from .benchmarks import Benchmarks, natural
 
 # what a page needs of a results.json, without paths of the machine that made it
@@ -54,7 +54,7 @@ def take_in(file: Path, runs: Path, benchmarks: Benchmarks) -> str:
         command=_command(results['command'], batch['processes']),
         changes=_without_paths(changes(cfg, config.cfg, images)),
         config_digest=config.digest,
-        final=_final(results, cfg, file),
+        final=_final(results, file),
         history=_thin_history(results['history']),
         curves={name: _thin_curve(points) for name, points in results['curves'].items()})
     name = f'{benchmarks.same[config.name]}_{results["epochs"]:g}e_seed{results["seed"]}'
@@ -68,13 +68,8 @@ def take_in(file: Path, runs: Path, benchmarks: Benchmarks) -> str:
     return done
 
 
-def _final(results: dict[str, Any], cfg: Config, file: Path) -> dict[str, Any]:
-    if 'final' in results:
-        final = results['final']
-    elif results['last'] is not None:  # of a version that did not know the test list
-        final = dict(list='test' if same_list(cfg) else 'val', figures=results['last'])
-    else:
-        final = None
+def _final(results: dict[str, Any], file: Path) -> dict[str, Any]:
+    final = results.get('final')
     if final is None:
         raise SystemExit(f'{file}: the run has no final figures (trained without validation, or '
                          'its test did not end: train.py --resume repeats that)')

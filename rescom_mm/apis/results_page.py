@@ -183,7 +183,7 @@ def _run_row(run: dict[str, Any]) -> str:
     gpus, batch = run['hardware']['gpus'], run['batch_size']
     # a process uses one, however many its machine has
     where = (f'{batch["processes"]} x {" or ".join(sorted(set(gpus)))}' if gpus else
-             f'{run["hardware"]["cpu"]}, {run["hardware"]["cores"]} cores')
+             '{cpu}, {cores} cores, {torch_threads} threads'.format(**run['hardware']))
     figure = run['final']['figures'].get('shot/all')
     return (f'| {run["seed"]} | {"-" if figure is None else f"{figure:.2f}"} | '
             f'{run["wall_time_s"] / 60:.1f} | {batch["processes"]} x {batch["per_process"]} | '

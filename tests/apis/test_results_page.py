@@ -42,7 +42,7 @@ def results(seed=0, figure=30.0, config=NAME, options=None, **changes):
         command=f'/x/y/tools/train.py /x/y/configs/rescom/{path.name} --work-dir /tmp/somewhere '
         '--cfg-options train_dataloader.dataset.data_root=/x/y/cifar train_cfg.max_epochs=20',
         commit='a' * 40, versions=dict(torch='2.13.0'), seed=seed, epochs=20, iterations=1680,
-        hardware=dict(cpu='a CPU', cores=2, gpus=[]), wall_time_s=1800.0,
+        hardware=dict(cpu='a CPU', cores=2, torch_threads=1, gpus=[]), wall_time_s=1800.0,
         batch_size=dict(per_process=128, processes=1), per_class_accuracy=[1.0],
         last=dict(epoch=20, iter=1680, **last), one_list=True,
         final=dict(list='test', dataset='CIFAR100LT, split test, /x/y/cifar', figures=last),
@@ -84,7 +84,7 @@ def test_page(docs, add, benchmarks):
     assert '- Measurement 1: 20 of 400 epochs: a check of the pipeline and the curves' in page
     assert 'ranks nothing' not in page
     for seed, figure in ((0, 30), (1, 32)):
-        assert (f'| {seed} | {figure}.00 | 30.0 | 1 x 128 | a CPU, 2 cores | 2.13.0 | '
+        assert (f'| {seed} | {figure}.00 | 30.0 | 1 x 128 | a CPU, 2 cores, 1 threads | 2.13.0 | '
                 'aaaaaaaaaa |') in page
     assert ('\npython tools/train.py configs/rescom/rescom_r32_cifar100-lt-if100.py --work-dir '
             'somewhere --cfg-options train_dataloader.dataset.data_root=cifar '
@@ -189,17 +189,6 @@ def test_what_replaces_a_run(add, docs):
     assert len(files(docs)) == 1
 
 
-@pytest.mark.parametrize('config, which', [
-    (NAME, 'test'), ('rescom_r50_inat18', 'test'), ('rescom_r50_imagenet-lt', 'val')])
-def test_results_of_before_the_test_list(add, config, which):
-    """They have no `final`; where one list serves both, the last validation is the result."""
-    old = results(config=config)
-    del old['final'], old['one_list']
-    _, page = add(old)
-    assert f'1 seed, {which} list, ' in page and ' | 30.00 | ' in page
-    assert 'one seed: ranks nothing' in page
-
-
 @pytest.mark.parametrize('given, message', [
     (dict(final=None), 'no final figures'),
     (dict(config='mine.py'), r'no benchmark config mine\.py'),
@@ -207,10 +196,6 @@ def test_results_of_before_the_test_list(add, config, which):
 def test_runs_that_are_refused(add, given, message):
     with pytest.raises(SystemExit, match=message):
         add({**results(), **given})
-    old = results(last=None)
-    del old['final']
-    with pytest.raises(SystemExit, match='trained without validation'):
-        add(old)
 
 
 def test_a_config_that_changed_since_is_said(add, docs, benchmarks):
