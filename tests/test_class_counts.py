@@ -8,7 +8,7 @@ from mmpretrain.datasets import KFoldDataset
 from mmpretrain.registry import DATASETS
 
 from rescom_mm.datasets import DigitsLT, LongTailedDataset
-from rescom_mm.utils import count_classes
+from rescom_mm.utils import count_classes, list_digest
 
 LABELS = [0] * 6 + [1] * 3 + [2]
 
@@ -69,3 +69,20 @@ def test_in_memory_images():
 def test_unreadable_labels():
     with pytest.raises(ValueError, match='get_gt_labels'):
         count_classes(torch.utils.data.TensorDataset(torch.zeros(3)), 3)
+
+
+def test_list_digest(tmp_path):
+    """Images, labels and their order; not where the folder lies."""
+    def digest(name, lines, repeat=1):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'list.txt').write_text('\n'.join(lines))
+        return list_digest(RepeatDataset(dict(
+            type='CustomDataset', _scope_='mmpretrain', data_root=str(tmp_path / name),
+            ann_file='list.txt', metainfo=dict(classes=['a', 'b'])), repeat))
+
+    lines = ['a/1.jpg 0', 'a/2.jpg 0', 'b/3.jpg 1']
+    plain = digest('one', lines)
+    assert digest('another', lines) == plain
+    assert plain not in (
+        digest('order', [lines[1], lines[0], lines[2]]), digest('repeated', lines, 2),
+        digest('path', [*lines[:2], 'b/4.jpg 1']), digest('label', [*lines[:2], 'b/3.jpg 0']))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 # what a seed is for, so that no two purposes share one
-SAMPLE, SAMPLER, TRAINING, EVALUATION = range(4)
+SAMPLE, SAMPLER, ITERATION, EPOCH_START, EPOCH_END, VALIDATION = range(6)
 _MASK = 2**64 - 1
 
 

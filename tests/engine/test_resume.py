@@ -1,20 +1,33 @@
 """A run that was stopped and resumed against one that was not: checkpoints, bit for bit."""
 
 import contextlib
+import math
+from pathlib import Path
+from unittest import mock
 
+import mmpretrain
 import pytest
 import torch
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmpretrain.registry import HOOKS
 
+from rescom_mm.engine import ClassCountsHook, ResumeHook
+from rescom_mm.utils import rebuild_loader
+from tests.checkpoints import differences
 from tests.resuming import (
+    FewDigits,
     compare,
+    few_config,
     in_processes,
     resumed_equals_straight,
     run,
     seen,
 )
-from tests.runs import ROOT, load
+from tests.runs import ROOT, load, run_tool
 
 MID = dict(stop=dict(iteration=7))  # in the second epoch of five iterations
 END = dict(stop=dict(epoch=1))  # saved, not yet validated
@@ -69,9 +82,26 @@ def test_any_number_of_workers(tmp_path, world):
         in_processes(world, matrix, tmp_path)
 
 
+@HOOKS.register_module()
+class RankStateHook(Hook):
+    """Has a number of its own on each rank, and counts how often it got one."""
+
+    def __init__(self):
+        self.numbers = []
+
+    def rank_state(self, runner):
+        return dict(number=100 + runner.rank)
+
+    def load_rank_state(self, runner, state):
+        self.numbers.append(state['number'])
+
+
 def two_ranks(folder):
     # the second of three accumulated iterations; batch statistics differ between the ranks
-    resumed = resumed_equals_straight(folder, optim_wrapper__accumulative_counts=3)
+    resumed = resumed_equals_straight(folder, optim_wrapper__accumulative_counts=3,
+                                      default_hooks__rank_state=dict(type='RankStateHook'))
+    state = next(hook for hook in resumed.hooks if isinstance(hook, RankStateHook))
+    assert state.numbers == [100 + resumed.rank]
     if resumed.rank == 0:
         first, second = load(folder / 'straight' / 'iter_7.pth')['rescom_mm']['ranks']
         assert first['gradients'] and first['gradients'].keys() == second['gradients'].keys()
@@ -80,7 +110,26 @@ def two_ranks(folder):
         assert load(folder / 'straight' / 'iter_6.pth')['rescom_mm']['ranks'][1]['gradients'] == {}
 
 
+    check_lists(resumed.rank)
+    # what one process began, two finish
+    resumed = run(folder / 'alone', resume=True, train_dataloader__batch_size=24)
+    assert resumed.iter == 6 and [idx for idx, _, _ in seen(resumed)] == [1, 2]
+
+
+def check_lists(rank):
+    """The ranks are told if their lists differ, be it in the order alone."""
+    digits = FewDigits()
+    ClassCountsHook._check_ranks(digits)
+    if rank == 1:
+        digits.load_data_list, items = (lambda: items[::-1]), digits.load_data_list()
+        digits._fully_initialized = False
+        digits.full_init()
+    with pytest.raises(ValueError, match='the ranks hold different training sets'):
+        ClassCountsHook._check_ranks(digits)
+
+
 def test_two_ranks(tmp_path):
+    run(tmp_path / 'alone', **MID)
     in_processes(2, two_ranks, tmp_path)
 
 
@@ -119,7 +168,7 @@ VARIANTS = {
     'inside a validation': dict(first=dict(stop=dict(val_iter=5))),
     'inside a validation after iterations': dict(BY_ITER, first=dict(stop=dict(val_iter=8))),
 }
-CI = ('accumulation', 'iterations without end', 'best checkpoint', 'inside a validation')
+CI = ('iterations without end', 'inside a validation')
 
 
 def variant(folder, name):
@@ -143,3 +192,168 @@ def all_variants(folder):
 @pytest.mark.slow
 def test_variants_on_two_ranks(tmp_path):
     in_processes(2, all_variants, tmp_path)
+
+
+def three_ranks(folder):
+    resumed_equals_straight(folder, find_unused_parameters=True,
+                            default_hooks__sync=dict(type='SyncBuffersHook'))
+
+
+@pytest.mark.slow
+def test_three_ranks(tmp_path):
+    """With find_unused_parameters DDP sums in the same order from the first step on."""
+    in_processes(3, three_ranks, tmp_path)
+
+
+def record(folder, options):
+    """Runs it and keeps what each rank has seen in the second epoch, and was told."""
+    said = []
+    with mock.patch.object(MMLogger, 'warning', lambda self, text, *args: said.append(text)):
+        runner = run(folder / 'run', **options)
+    batches = seen(runner)
+    second = max(i for i in range(len(batches)) if i == 0 or batches[i][0] == 0)
+    torch.save(dict(batches=batches[second:], said=said, iter=runner.iter),
+               folder / f'{options.get("resume", False)}-{runner.rank}.pth')
+
+
+def recorded(folder, world, **options):
+    """The images in the order of all ranks, the two views of each, and the first rank's record."""
+    options = dict(train_dataloader__batch_size=11, **options)
+    folder.mkdir(exist_ok=True)
+    record(folder, options) if world == 1 else in_processes(world, record, folder, options)
+    records = [torch.load(folder / f'{options.get("resume", False)}-{rank}.pth')
+               for rank in range(world)]
+    order, looks = [], {}
+    for step in zip(*(rank['batches'] for rank in records)):
+        order += [image for images in zip(*(images for _, images, _ in step)) for image in images]
+        for _, images, inputs in step:
+            looks.update(zip(images, zip(*inputs)))
+    return order, looks, records[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('before, after', [(1, 2), (2, 1), (2, 3)])
+def test_another_number_of_ranks(tmp_path, before, after):
+    """The epoch goes on in the same order of images, which look the same."""
+    order, looks, _ = recorded(tmp_path / 'straight', 1)
+    size = len(order)
+    per_epoch = [math.ceil(math.ceil(size / world) / 11) for world in (before, after)]
+    first, _, _ = recorded(tmp_path / 'changed', before,
+                           stop=dict(iteration=per_epoch[0] + 3), workers=2)
+    consumed = 3 * 11 * before
+    assert first == order[:consumed]
+    second, others, told = recorded(tmp_path / 'changed', after, resume=True)
+    start = consumed // after * after  # 33 of one process: one image comes again
+    assert second[:size - start] == order[start:] and second[size - start:] == order[:-size % after]
+    for image, look in others.items():
+        assert all(torch.equal(*pair) for pair in zip(look, looks[image])), image
+    assert told['iter'] == 2 * per_epoch[1]
+    line = next(text for text in told['said'] if text.startswith('resumed with'))
+    assert f'{after} processes instead of {before}: {11 * after} images an iteration' in line
+    assert ('images come twice' in line) == (start < consumed)
+
+
+def stock_position(file):
+    """Makes a checkpoint one that mmengine alone has written."""
+    checkpoint = load(file)
+    del checkpoint['rescom_mm']
+    torch.save(checkpoint, file)
+
+
+@pytest.mark.parametrize('name', ['epochs', 'iterations', 'iterations without end'])
+@pytest.mark.slow
+def test_checkpoint_of_mmengine_alone(tmp_path, name):
+    """Then the position follows from the iterations, and the seed is the config's."""
+    options = VARIANTS.get(name, {})
+    run(tmp_path / 'straight', **options)
+    run(tmp_path / 'stopped', **options, **MID)
+    stock_position(tmp_path / 'stopped' / 'iter_7.pth')
+    run(tmp_path / 'stopped', resume=True, **options)
+    assert differences(*(tmp_path / kind / 'iter_10.pth' for kind in ('straight', 'stopped'))) == []
+
+
+@pytest.mark.slow
+def test_stock_train_tool(tmp_path):
+    """mmpretrain's own tools/train.py, a process each; persistent workers, as it sets them."""
+    (tmp_path / 'few.py').write_text(f'''
+_base_ = {str(ROOT / "configs/rescom/rescom_tiny_digits-lt.py")!r}
+custom_imports = dict(imports=['rescom_mm', 'tests.resuming'])
+train_cfg = dict(max_epochs=2)
+train_dataloader = dict(batch_size=24, num_workers=2, dataset=dict(type='FewDigits'))
+model = dict(backbone=dict(drop_path_rate=0.3))
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=1, max_keep_ckpts=-1),
+                     ema=dict(type='EMAHook'), stop=dict(type='StopHook'))
+''')
+    tool = Path(mmpretrain.__file__).parent / '.mim' / 'tools' / 'train.py'
+    for folder, *options in (
+            ('straight',), ('stopped', '--cfg-options', 'default_hooks.stop.iteration=7'),
+            ('stopped', '--resume')):
+        run_tool(tool, tmp_path / 'few.py', '--work-dir', tmp_path / folder, *options,
+                 env=dict(PYTHONPATH=str(ROOT)), check='--cfg-options' not in options)
+    assert (tmp_path / 'stopped' / 'iter_7.pth').is_file()
+    compare(tmp_path / 'straight', tmp_path / 'stopped')
+
+
+class OtherLoop(EpochBasedTrainLoop):
+    """Somebody's own."""
+
+
+class OtherBatches(torch.utils.data.BatchSampler):
+    """Somebody's own."""
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What loggers warn of."""
+    texts = []
+    monkeypatch.setattr(MMLogger, 'warning', lambda self, text, *args: texts.append(text))
+    return texts
+
+
+def test_unknown_loops_and_batch_samplers_are_left_alone(tmp_path, said):
+    runner = Runner.from_cfg(few_config(tmp_path, train_dataloader__batch_sampler=dict(
+        type=OtherBatches, drop_last=False)))
+    loop, loader = runner.train_loop, runner.train_dataloader
+    runner.call_hook('before_run')
+    runner.call_hook('before_run')  # mmengine may call it again
+    assert runner.train_dataloader is loader and type(loop) is EpochBasedTrainLoop
+    assert [text for text in said if 'ResumeHook' in text] == [
+        'ResumeHook does not know the batch sampler OtherBatches: a resumed run will not be the '
+        'same as one without a stop']
+    loop.__class__ = OtherLoop
+    runner.call_hook('before_run')
+    assert any('does not know the training loop OtherLoop' in text for text in said)
+
+
+def test_a_batch_sampler_of_torch_is_known(tmp_path):
+    run(tmp_path, train_dataloader__batch_sampler=dict(
+        type=torch.utils.data.BatchSampler, drop_last=True), train_cfg__max_epochs=1)
+    assert load(tmp_path / 'iter_4.pth')['rescom_mm']['position'] == (0, 96)
+
+
+def test_compiled_model_with_a_short_last_batch(tmp_path, said):
+    runner = Runner.from_cfg(few_config(tmp_path))
+    runner.train_loop  # noqa: B018
+    runner.call_hook('before_run')
+    hook = next(hook for hook in runner.hooks if isinstance(hook, ResumeHook))
+    for compiled, drop_last, warned in ((False, False, False), (True, True, False),
+                                        (dict(dynamic=True), False, False), (True, False, True)):
+        runner.cfg.compile = compiled
+        runner.train_loop.dataloader = rebuild_loader(runner.train_dataloader, drop_last=drop_last)
+        hook.before_train(runner)
+        assert any('the last batch of an epoch is smaller' in text for text in said) == warned
+
+
+def test_what_is_said_at_a_resume(tmp_path, said):
+    run(tmp_path, **MID)
+    torch.set_num_threads(2)
+    try:
+        run(tmp_path, resume=True, train_dataloader__batch_size=20,
+            train_dataloader__dataset__step=5)
+    finally:
+        torch.set_num_threads(1)
+    said = [text for text in said if text.startswith('resumed with')]
+    assert len(said) == 3
+    assert 'training images instead of' in said[0] and 'another one' in said[0]
+    assert 'batch_size=20 instead of 24: 20 images an iteration instead of 24' in said[1]
+    assert '2 threads of torch instead of 1' in said[2]

@@ -52,7 +52,7 @@ class PositionedSampler(Sampler):
         self.skipped = 0
 
     def start(self, epoch: int, skip: int = 0) -> None:
-        """Sets where the next pass begins.
+        """Sets where the next pass begins; one after it begins at the beginning.
 
         Args:
             epoch: number of the pass, from 0.
@@ -74,7 +74,7 @@ class PositionedSampler(Sampler):
     def __iter__(self) -> Iterator[SampleKey]:
         if isinstance(self.sampler, InfiniteSampler):  # it would go on where it was
             self.sampler.indices = self.sampler._indices_of_rank()
-        epoch, skip = self.epoch, self.skipped
+        epoch, skip, self.skipped = self.epoch, self.skipped, 0
         # some samplers draw from the global generators, at once or as they go
         seed_generators(derive_seed(self.seed, SAMPLER, epoch, 0))
         indices = iter(self.sampler)

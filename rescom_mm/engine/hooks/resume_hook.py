@@ -11,7 +11,14 @@ from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from ...utils import check_options
-from ...utils.seeding import EVALUATION, TRAINING, derive_seed, seed_generators
+from ...utils.seeding import (
+    EPOCH_END,
+    EPOCH_START,
+    ITERATION,
+    VALIDATION,
+    derive_seed,
+    seed_generators,
+)
 from ..loops import ResumableLoop, make_resumable
 from ..rank_state import gather_rank_states, restore_rank_state
 
@@ -27,9 +34,9 @@ class ResumeHook(Hook):
     for bit, those of a run without the stop, for any number of data loading workers. To that end
     the training loop becomes one that can begin inside an epoch, samples draw from seeds of their
     own (``PositionedSampler``, ``SeededDataset``), and the main process is seeded anew for each
-    iteration: no random state has to be stored. What else is needed goes into the checkpoint
-    under ``rescom_mm``. Draws from other generators than those of ``random``, ``np.random`` and
-    torch are not covered.
+    iteration, epoch and validation, so that no random state has to be stored. What else is needed
+    goes into the checkpoint under ``rescom_mm``. Draws from other generators than those of
+    ``random``, ``np.random`` and torch are not covered.
 
     On CUDA this holds under ``randomness=dict(deterministic=True)``; with three ranks or more
     under ``find_unused_parameters=True``, since else DDP sums the first gradients in another
@@ -92,12 +99,21 @@ class ResumeHook(Hook):
             restore_rank_state(runner, state['ranks'])
         self._saved = None
 
+    def before_train_epoch(self, runner: Runner) -> None:
+        self._reseed(EPOCH_START, runner.epoch)
+
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        seed_generators(derive_seed(self._seed, TRAINING, get_rank(), runner.iter))
+        self._reseed(ITERATION, runner.iter)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        self._reseed(EPOCH_END, runner.epoch)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        if self._seed is not None:
-            seed_generators(derive_seed(self._seed, EVALUATION, get_rank(), runner.iter))
+        if self._seed is not None:  # else it is a validation alone
+            self._reseed(VALIDATION, runner.iter)
+
+    def _reseed(self, purpose: int, number: int) -> None:
+        seed_generators(derive_seed(self._seed, purpose, get_rank(), number))
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         if isinstance(runner._train_loop, ResumableLoop):
