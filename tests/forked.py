@@ -25,8 +25,8 @@ from tests.runs import tiny_config
 
 _COLLECTIVES = ['all_gather', 'all_gather_into_tensor', 'all_gather_object', 'all_reduce',
                 'barrier', 'broadcast', 'broadcast_object_list', 'gather', 'reduce']
-_CONTEXT = multiprocessing.get_context('forkserver')
-_CONTEXT.set_forkserver_preload(['tests.forked'])
+CONTEXT = multiprocessing.get_context('forkserver')
+CONTEXT.set_forkserver_preload(['tests.forked'])
 
 
 def start(work_dir, rank=0, world=1, port=None, slow_writer=False, pause=0.0, **options):
@@ -36,7 +36,7 @@ def start(work_dir, rank=0, world=1, port=None, slow_writer=False, pause=0.0, **
     in it is appended to ``events`` in the work directory (see :class:`EventsHook`).
     """
     Path(work_dir).mkdir(exist_ok=True)
-    process = _CONTEXT.Process(target=_train, args=(work_dir, rank, world, port, slow_writer,
+    process = CONTEXT.Process(target=_train, args=(work_dir, rank, world, port, slow_writer,
                                                     pause, options))
     process.start()
     return process

@@ -28,7 +28,9 @@ rank = int(os.environ['RANK'])
 def on(number, code):
     signal.signal(number, lambda *_: sys.exit(code))
 def ready():
-    open(f'ready{rank}', 'w').write(str(os.getpid()))
+    with open(f'.ready{rank}', 'w') as file:
+        file.write(str(os.getpid()))
+    os.rename(f'.ready{rank}', f'ready{rank}')
 '''
 SLEEP = 'ready()\ntime.sleep(60)\n'
 
@@ -51,7 +53,7 @@ def wait_ready(folder, *ranks):
     """The pids of workers, as soon as they are ready."""
     until = time.monotonic() + 30
     files = [folder / f'ready{rank}' for rank in ranks]
-    while not all(file.is_file() and file.read_text() for file in files):
+    while not all(file.is_file() for file in files):
         assert time.monotonic() < until, (folder / 'output').read_text()
         time.sleep(0.02)
     return [int(file.read_text()) for file in files]
