@@ -66,14 +66,10 @@ class StepFlags:
     def receive(self, words: Tensor) -> None:
         """Takes the words of all ranks, int32, from the collective; nothing waits for a device."""
         self._start_step()
-        if not words.is_cuda:
+        if words.is_cuda:
+            self._copies.append(_start_copy(words))
+        else:
             self._now |= _any_of(words.tolist())
-            return
-        copy = torch.empty(words.shape, dtype=words.dtype, pin_memory=True)
-        copy.copy_(words, non_blocking=True)
-        event = torch.cuda.Event()
-        event.record()
-        self._copies.append((copy, event))
 
     def _exchange(self) -> None:
         word = self.send()
@@ -103,6 +99,15 @@ class StepFlags:
             self._now |= _any_of(copy.tolist())
         self._copies = []
         return self._now
+
+
+def _start_copy(words: Tensor) -> tuple[Tensor, torch.cuda.Event]:
+    """A copy on the host, and the event after which it is there."""
+    copy = torch.empty(words.shape, dtype=words.dtype, pin_memory=True)
+    copy.copy_(words, non_blocking=True)
+    event = torch.cuda.Event()
+    event.record()
+    return copy, event
 
 
 def _any_of(words: Iterable[int]) -> int:

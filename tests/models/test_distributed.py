@@ -1,13 +1,17 @@
 """The queue over several processes: the same bits everywhere, ragged batches, one collective."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
 import rescom_mm  # noqa: F401
+from rescom_mm.engine import WholeCheckpointHook
 from rescom_mm.models import ClassBalancedQueue, FIFOQueue, ReversedQueue
-from rescom_mm.utils import same_on_all_ranks
+from rescom_mm.utils import StepFlags, any_on_ranks, same_on_all_ranks
 
 ROWS, DIM, CLASSES, STEPS = 5, 3, 4, 6
 CASES = [(2, 'balanced'), (3, 'balanced'), (2, 'fifo'), (2, 'reversed')]
@@ -42,12 +46,61 @@ def run(rank, world, kind, folder):
             queue.stage(*step_data(rank, step))
             queue.commit(view=1, rows=ROWS)
             assert len(calls) == step + 1  # one collective a step
+        state = {name: value.clone() for name, value in queue.state_dict().items()}
+        check_flags(queue, rank, calls)
+    queue.load_state_dict(state)
     if world == 3:  # averaging the buffers over the ranks leaves equal ones equal
         from mmengine.dist import all_reduce_params
         all_reduce_params(queue.buffers(), op='mean')
     torch.save(queue.state_dict(), f'{folder}/{rank}.pth')
+    check_resume_choice(rank, folder)
+    assert any_on_ranks(rank == 1) and not any_on_ranks(False)
     assert same_on_all_ranks(b'\x07\xff') and not same_on_all_ranks(bytes([rank]))
     dist.destroy_process_group()
+
+
+def check_flags(queue, rank, calls):
+    """What one rank raises all know in the same step, with no collective beside the queue's."""
+    runner = Runner.__new__(Runner)
+    runner._train_loop = loop = BaseLoop.__new__(EpochBasedTrainLoop)
+    flags, loop._iter = StepFlags.of(runner), 0
+    assert StepFlags.of(runner) is flags
+    calls.clear()
+    for step in range(8):
+        loop._iter, rides = step, step % 2 == 0
+        if step in (2, 3) and rank == 1:
+            flags.raise_flag(StepFlags.STOP)
+        if step in (3, 4):
+            flags.raise_flag(StepFlags.NOT_FINITE)
+        if rides:
+            queue.stage(*step_data(rank, step))
+            queue.commit(rows=ROWS, flags=flags)
+        assert flags.agreed(StepFlags.STOP) == (step in (2, 3))
+        assert flags.agreed(StepFlags.NOT_FINITE, wait=False) == (step in (3, 4))
+        assert len(calls) == step + 1
+
+
+def check_resume_choice(rank, folder):
+    """All ranks go on from what the first one has found."""
+    class Logger:
+        warning = print
+
+    runner = Runner.__new__(Runner)
+    runner._train_loop = BaseLoop.__new__(EpochBasedTrainLoop)
+    runner._resume, runner._has_loaded, runner._load_from = True, False, None
+    runner._work_dir, runner.logger = f'{folder}/{rank}', Logger
+    path = Path(folder) / '0' / 'epoch_1.pth'
+    if rank == 0:
+        path.parent.mkdir()
+        torch.save(dict(meta={}, state_dict={}, message_hub={}, optimizer={}), path)
+    WholeCheckpointHook(interval=1).before_run(runner)
+    assert runner._load_from == str(path)
+    runner._load_from = f'{folder}/none.pth'
+    with pytest.raises(ValueError, match=r'none.pth cannot be loaded'):
+        WholeCheckpointHook(interval=1).before_run(runner)
+    runner._load_from, runner._work_dir = None, f'{folder}/elsewhere'
+    WholeCheckpointHook(interval=1).before_run(runner)
+    assert runner._resume is False and runner._load_from is None
 
 
 def worker(rank, folders):
