@@ -35,6 +35,8 @@ class ResultsHook(Hook):
     priority = 'LOWEST'
 
     def __init__(self, num_points: int = 500) -> None:
+        if num_points < 1:
+            raise ValueError(f'ResultsHook: num_points must be at least 1, got {num_points}')
         self.num_points = num_points
         self._started = 0.0
 
