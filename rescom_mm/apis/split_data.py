@@ -54,8 +54,8 @@ def find_images(folder: Path) -> tuple[list[str], list[str], np.ndarray]:
         labels += [label] * len(found)
     for name in [*names, *paths]:
         if not _can_be_listed(name):
-            raise SystemExit(f'{folder}: {name!r} cannot stand in a list file (a line break, a blank '
-                             'at its start or end, or no UTF-8); rename it')
+            raise SystemExit(f'{folder}: {name!r} cannot stand in a list file (a line break, a '
+                             'blank at its start or end, or no UTF-8); rename it')
     return names, paths, np.array(labels)
 
 

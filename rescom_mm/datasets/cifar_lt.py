@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,8 +42,9 @@ class CIFARLT(BaseDataset):
     LABELS: ClassVar[str]
 
     def __init__(self, data_root: str, split: str = 'train', imbalance_factor: float = 100,
-                 profile: str = 'exp', seed: int = 0, check_md5: bool = True, pipeline: Any = (),
-                 test_mode: bool = False, lazy_init: bool = False) -> None:
+                 profile: str = 'exp', seed: int = 0, check_md5: bool = True,
+                 pipeline: Sequence[dict | Callable] = (), test_mode: bool = False,
+                 lazy_init: bool = False) -> None:
         if split not in self.FILES:
             raise ValueError(f"{type(self).__name__}: split must be 'train' or 'test', got "
                              f'{split!r}')

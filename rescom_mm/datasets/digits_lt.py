@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from mmpretrain.datasets import BaseDataset
@@ -36,7 +36,7 @@ class DigitsLT(BaseDataset):
     _SPLITS = ('train', 'test', 'tune_train', 'tune_val')
 
     def __init__(self, split: str = 'train', imbalance_factor: float = 20, profile: str = 'exp',
-                 seed: int = 0, pipeline: Any = (), test_mode: bool = False,
+                 seed: int = 0, pipeline: Sequence[dict | Callable] = (), test_mode: bool = False,
                  lazy_init: bool = False) -> None:
         if split not in self._SPLITS:
             raise ValueError(f'DigitsLT: split must be one of {self._SPLITS}, got {split!r}')

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from mmengine.logging import print_log
@@ -46,7 +46,8 @@ class ListBenchmark(BaseDataset):
     URLS: ClassVar[dict[str, str]]
 
     def __init__(self, data_root: str, split: str = 'train', ann_file: str | None = None,
-                 pipeline: Any = (), test_mode: bool = False, lazy_init: bool = False) -> None:
+                 pipeline: Sequence[dict | Callable] = (), test_mode: bool = False,
+                 lazy_init: bool = False) -> None:
         if split not in self.LISTS:
             raise ValueError(f"{type(self).__name__}: split must be 'train', 'val' or 'test', got "
                              f'{split!r}')

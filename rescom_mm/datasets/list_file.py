@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 import re
@@ -142,8 +143,9 @@ def _there(path: str | Path, is_kind: Callable[[str], bool]) -> bool:
 
 def _lines(data: bytes, name: str) -> list[str]:
     """Lines of a text, as editors number them."""
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        text = data.decode('utf-8-sig')
+        text = data.decode('utf-8')
     except UnicodeDecodeError as error:
         line = len(_LINE_END.findall(data[:error.start].decode('latin-1'))) + 1
         raise ValueError(f'{name}:{line}: no UTF-8 (byte 0x{data[error.start]:02x}); save the '

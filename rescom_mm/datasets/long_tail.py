@@ -51,12 +51,15 @@ def long_tailed_indices(labels: np.ndarray, imbalance_factor: float, profile: st
         raise ValueError(f'classes {np.flatnonzero(have == 0).tolist()} have no image')
     # the profile at a size where flooring doesn't matter, to see which class limits n_max
     shares = np.array(long_tailed_sizes(1e12, num_classes, imbalance_factor, profile)) / 1e12
-    n_max = float(np.floor((have / shares).min() + 1e-6))
+    with np.errstate(divide='ignore'):
+        n_max = float(np.floor((have / shares).min() + 1e-6))
     sizes = long_tailed_sizes(n_max, num_classes, imbalance_factor, profile)
     if min(sizes) < 1:
         raise ValueError(f'imbalance_factor={imbalance_factor} leaves class '
                          f'{int(np.argmin(sizes))} without an image (the largest class keeps '
                          f'{int(n_max)}); lower it to at most {int(n_max)}')
+    if not 0 <= seed < 2**32:
+        raise ValueError(f'seed must lie in 0 ... 2^32 - 1, got {seed}')
     generator = np.random.RandomState(seed)
     kept = []
     for label, size in enumerate(sizes):

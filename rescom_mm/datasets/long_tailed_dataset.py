@@ -34,6 +34,11 @@ class LongTailedDataset:
 
     def __init__(self, dataset: Any, imbalance_factor: float, profile: str = 'exp', seed: int = 0,
                  lazy_init: bool = False) -> None:
+        given = 'type' in dataset if isinstance(dataset, dict) else (
+            hasattr(dataset, '__getitem__') and hasattr(dataset, '__len__'))
+        if not given or isinstance(dataset, (str, bytes, list, tuple)):
+            raise ValueError('LongTailedDataset: dataset must be a dataset, or its config with a '
+                             f'type, got {dataset!r}')
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.imbalance_factor = imbalance_factor
         self.profile = profile

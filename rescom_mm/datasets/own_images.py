@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mmpretrain.datasets import CustomDataset
@@ -26,6 +26,7 @@ class OwnImages(CustomDataset):
             :func:`~rescom_mm.datasets.list_file.read_list_file`; where empty, the folders in
             ``data_prefix`` are the classes.
         classes: names, or a file with one a line; labels of a list are checked against them.
+        pipeline: transforms.
         kwargs: other options of ``CustomDataset``.
 
     Raises:
@@ -34,15 +35,27 @@ class OwnImages(CustomDataset):
     """
 
     def __init__(self, data_root: str = '', data_prefix: str | dict = '', ann_file: str = '',
-                 classes: str | Sequence[str] | None = None, **kwargs: Any) -> None:
+                 classes: str | Sequence[str] | None = None,
+                 pipeline: Sequence[dict | Callable] = (), **kwargs: Any) -> None:
+        if not (data_root or data_prefix or ann_file):
+            raise ValueError('OwnImages: give data_root, the folder of the class folders')
+        if isinstance(data_prefix, dict) and not isinstance(data_prefix.get('img_path'), str):
+            raise ValueError(f'OwnImages: data_prefix must be a folder, got {data_prefix!r}')
         if isinstance(classes, str):
             classes = read_class_names(os.path.expanduser(classes))
         super().__init__(data_root=data_root, data_prefix=data_prefix, ann_file=ann_file,
-                         classes=classes, **kwargs)
+                         classes=classes, pipeline=pipeline, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Image paths and labels."""
-        if not self.ann_file or not self.with_label:
+        names = self.CLASSES
+        if self.ann_file and self.with_label:
+            return read_list_file(self.ann_file, self.img_prefix, len(names) if names else None)
+        if '://' not in self.img_prefix and not os.path.isdir(self.img_prefix or '.'):
+            raise FileNotFoundError(f'{self.img_prefix} does not exist; set data_root and '
+                                    'data_prefix of the dataset to the folder of the class folders')
+        try:
             return super().load_data_list()
-        return read_list_file(self.ann_file, self.img_prefix,
-                              len(self.CLASSES) if self.CLASSES else None)
+        except AssertionError as error:
+            raise ValueError(f'OwnImages: classes names {len(names or ())} classes: {error}'
+                             ) from error

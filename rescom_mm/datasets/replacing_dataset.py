@@ -14,8 +14,8 @@ from .transforms.load_image import load_image
 #: where a batch carries the damaged files that were met: a list of (path, reason)
 DAMAGED_KEY = 'damaged_images'
 # what other components ask a training dataset for
-_PASSED_ON = ('metainfo', '_metainfo', 'CLASSES', 'pipeline', 'full_init', 'get_data_info',
-              'get_gt_labels', 'get_cat_ids')
+_PASSED_ON = ('metainfo', '_metainfo', 'CLASSES', 'full_init', 'get_data_info', 'get_gt_labels',
+              'get_cat_ids')
 
 
 @dataclass
@@ -67,6 +67,15 @@ class ReplacingDataset:
             return getattr(self.dataset, name)
         raise AttributeError(f'{type(self).__name__} has no attribute {name!r}')
 
+    @property
+    def pipeline(self) -> Any:
+        """The wrapped dataset's pipeline, which hooks may switch."""
+        return self.dataset.pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Any) -> None:
+        self.dataset.pipeline = pipeline
+
     def __len__(self) -> int:
         return len(self.dataset)
 
@@ -87,8 +96,8 @@ class ReplacingDataset:
             except Exception as error:
                 damaged.append(self._damage(other, error))
         raise UndecodableImage(
-            f'class {self._class_name(int(index))} has no image that can be decoded, {len(damaged)} '
-            f'tried: {_listed(dict(damaged))}; repair them, or remove the class')
+            f'class {self._class_name(int(index))} has no image that can be decoded, '
+            f'{len(damaged)} tried: {_listed(dict(damaged))}; repair them, or remove the class')
 
     def check(self, report: dict[str, str]) -> None:
         """Raises if too many files are damaged.
@@ -100,8 +109,8 @@ class ReplacingDataset:
         if len(report) > self.limit * images:
             raise UndecodableImage(
                 f'{len(report)} of {images} training images cannot be decoded, which is more than '
-                f'limit={self.limit:g} of BadImageHook: {_listed(report)}; repair or remove them, or '
-                'set default_hooks.bad_images.limit to the share that you accept')
+                f'limit={self.limit:g} of BadImageHook: {_listed(report)}; repair or remove them, '
+                'or set default_hooks.bad_images.limit to the share that you accept')
 
     def _sample(self, index: int) -> Any:
         sample = self.dataset[index]

@@ -86,3 +86,23 @@ def test_split_leaves_files_alone(birds):
     with pytest.raises(SystemExit, match='holds no image'):
         (birds / 'dodo').mkdir()
         split_data.main([str(birds)])
+
+
+@pytest.mark.parametrize('name, listed', [('a\nb.png', False), ('a\rb.png', False),
+                                          ('\udcff.png', False), (' ä\u2028\t b.png', True)])
+def test_split_refuses_names_that_no_list_can_hold(birds, name, listed):
+    (birds / 'owl' / 'no 0.PNG').rename(birds / 'owl' / name)
+    argv = [str(birds), '--test-per-class', '2']
+    if not listed:
+        with pytest.raises(SystemExit, match=r"'owl/.*\.png' cannot stand in a list"):
+            split_data.main(argv)
+        assert not (birds / 'train.txt').exists()
+        return
+    split_data.main(argv)
+    items = [dataset.get_data_info(i)['img_path'] for dataset in (DATASETS.build(dict(
+        type='OwnImages', data_root=str(birds), ann_file=file, classes=str(birds / 'classes.txt')))
+        for file in ('train.txt', 'test.txt')) for i in range(len(dataset))]
+    assert len(items) == 84 and f'{birds}/owl/{name}' in items
+    (birds / 'wren').rename(birds / 'wren ')
+    with pytest.raises(SystemExit, match="'wren ' cannot stand in a list file"):
+        split_data.main([*argv, '--out', str(birds / 'lists')])

@@ -50,7 +50,7 @@ def paths(tmp_path):
 def build(tmp_path, *transforms, load='LoadImage', **options):
     pipeline = [dict(type=load), *transforms, dict(type='PackInputs')]
     return DATASETS.build(dict(type='OwnImages', data_root=str(tmp_path), pipeline=pipeline,
-                               **options))
+                               **dict(dict(serialize_data=False), **options)))
 
 
 def path_of(sample):
@@ -71,6 +71,9 @@ def test_good_samples_are_the_datasets_own(tmp_path, paths):
     assert dataset.get_data_info(3) == plain.get_data_info(3)
     assert dataset.get_cat_ids(13) == [1]
     np.testing.assert_array_equal(dataset.get_gt_labels(), plain.get_gt_labels())
+    dataset.pipeline = 'other'  # as SwitchRecipeHook does
+    assert plain.pipeline == 'other'
+    assert not hasattr(ReplacingDataset(RepeatDataset(build(tmp_path), 2)), 'pipeline')
     with pytest.raises(AttributeError, match='repeat_indices'):
         dataset.repeat_indices  # noqa: B018
 

@@ -169,7 +169,7 @@ def test_reversed_queue_takes_its_shape_from_counts_that_arrive_later():
 
 @pytest.mark.parametrize('options, message', [
     (dict(size=2), 'set model.queue.size to 3 or more'),
-    (dict(size=8, class_counts=[3, 2]), '2 class counts for num_classes=3'),
+    (dict(size=8, class_counts=[3, 2]), 'class_counts has 2 entries for num_classes=3'),
     (dict(size=8, class_counts=[3, 2, 0]), 'positive number of images'),
     (dict(size=8, init='zeros'), 'init must be'),
 ])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import warnings
@@ -18,7 +19,7 @@ _PNG_END = b'IEND\xaeB`\x82'  # its last chunk: empty, and always the same check
 _NOT_THE_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
-class UndecodableImage(ValueError):
+class UndecodableImage(ValueError):  # noqa: N818
     """An image file that can't be read or decoded.
 
     Attributes:
@@ -103,8 +104,8 @@ def decode_image(data: bytes) -> np.ndarray:
     """
     if not data:
         raise ValueError('the file is empty')
-    if ((data.startswith(b'\xff\xd8') and _jpeg_is_whole(data))
-            or (data.startswith(b'\x89PNG') and _png_is_whole(data))):
+    is_whole = {b'\xff\xd8': _jpeg_is_whole, b'\x89P': _png_is_whole}.get(data[:2])
+    if is_whole is not None and is_whole(data):
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         except cv2.error:  # Pillow knows why
@@ -172,10 +173,8 @@ def _decode_with_pillow(data: bytes) -> np.ndarray:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     image_format = image.format
-    try:
+    with contextlib.suppress(Exception):  # where the EXIF data are damaged; the pixels are good
         image = ImageOps.exif_transpose(image)
-    except Exception:  # the EXIF data are damaged, the pixels are good
-        pass
     if image.mode.startswith('I') or image.mode == 'F':
         sixteen = image.mode.startswith('I;16') or image_format in ('PNG', 'PPM')
         return Image.fromarray(_to_8_bits(np.asarray(image), sixteen)).convert('RGB')

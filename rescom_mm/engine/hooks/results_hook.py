@@ -41,6 +41,8 @@ class ResultsHook(Hook):
     priority = 'LOW'
 
     def __init__(self, num_points: int = 500) -> None:
+        if num_points < 1:
+            raise ValueError(f'ResultsHook: num_points must be at least 1, got {num_points}')
         self.num_points = num_points
         self._started = 0.0
         self._commit: str | None = None

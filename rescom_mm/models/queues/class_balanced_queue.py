@@ -37,9 +37,10 @@ class ClassBalancedQueue(KeyQueue):
 
     def __init__(self, keys_per_class: int, num_classes: int, feat_dim: int,
                  init: str = 'masked') -> None:
-        if keys_per_class < 1 or num_classes < 1:
-            raise ValueError('ClassBalancedQueue: keys_per_class and num_classes must be '
-                             f'positive, got {keys_per_class} and {num_classes}')
+        if min(keys_per_class, num_classes) < 1 or keys_per_class * num_classes >= 2**31:
+            raise ValueError('ClassBalancedQueue: keys_per_class and num_classes must be positive '
+                             'and their product below 2^31, got '
+                             f'{keys_per_class} and {num_classes}')
         super().__init__([keys_per_class] * num_classes, feat_dim, init)
         self.keys_per_class = keys_per_class
         self.num_classes = num_classes

@@ -27,8 +27,8 @@ class FIFOQueue(KeyQueue):
     _labels_Q: Tensor
 
     def __init__(self, size: int, num_classes: int, feat_dim: int, init: str = 'masked') -> None:
-        if size < 1:
-            raise ValueError(f'FIFOQueue: size must be positive, got {size}')
+        if not 1 <= size < 2**31:
+            raise ValueError(f'FIFOQueue: size must be positive and below 2^31, got {size}')
         super().__init__([size], feat_dim, init)
         self.size = size
         self.num_classes = num_classes

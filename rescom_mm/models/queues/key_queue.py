@@ -42,8 +42,9 @@ class KeyQueue(nn.Module):
         if init not in ('masked', 'random'):
             raise ValueError(f"{type(self).__name__}: init must be 'masked' or 'random', "
                              f'got {init!r}')
-        if feat_dim < 1:
-            raise ValueError(f'{type(self).__name__}: feat_dim must be positive, got {feat_dim}')
+        if not 1 <= feat_dim < 2**31:
+            raise ValueError(f'{type(self).__name__}: feat_dim must be positive and below 2^31, '
+                             f'got {feat_dim}')
         self.feat_dim = feat_dim
         self.init = init
         capacity_G = torch.as_tensor(capacities, dtype=torch.int32)

@@ -87,6 +87,8 @@ class ReversedQueue(NeedsClassCounts, KeyQueue):
             raise ValueError(
                 f'ReversedQueue: size={size} slots for num_classes={num_classes}; every class '
                 f'has at least one: set model.queue.size to {max(num_classes, 1)} or more')
+        if size >= 2**31:
+            raise ValueError(f'ReversedQueue: size must be below 2^31, got {size}')
         # any sizes of the right number and sum: the true ones need the counts
         super().__init__([1] * (num_classes - 1) + [size - num_classes + 1], feat_dim, init)
         self.size = size
@@ -98,8 +100,8 @@ class ReversedQueue(NeedsClassCounts, KeyQueue):
 
     def _use_counts(self, counts: tuple[int, ...]) -> None:
         if len(counts) != self.num_classes:
-            raise ValueError(f'ReversedQueue: {len(counts)} class counts for num_classes='
-                             f'{self.num_classes}; give one count a class')
+            raise ValueError(f'ReversedQueue: class_counts has {len(counts)} entries for '
+                             f'num_classes={self.num_classes}; give one count a class')
         capacity_G = torch.tensor(reversed_capacities(counts, self.size), dtype=torch.int32)
         if self._counted and torch.equal(capacity_G, self._capacity_G.cpu()):
             return
