@@ -1,5 +1,6 @@
 """No checkpoint runs anything, through any of mmengine's ways to load one."""
 
+import contextlib
 import http.server
 import io
 import pickle
@@ -14,7 +15,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.infer import BaseInferencer
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
-from mmengine.runner import CheckpointLoader, load_checkpoint
+from mmengine.runner import CheckpointLoader, FlexibleRunner, load_checkpoint
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmpretrain import ImageClassificationInferencer, get_model
 
@@ -119,9 +120,9 @@ def test_tar_files_are_refused(tmp_path):
     """torch before 2.6 can be made to write files when it reads these."""
     with tarfile.open(tmp_path / 'file.pth', 'w') as tar:
         tar.addfile(tarfile.TarInfo('storages'))
-    with pytest.raises(UnsafeCheckpointError, match='tar format'):
+    with pytest.raises(UnsafeCheckpointError, match="torch's first format, tar"):
         safe_load(tmp_path / 'file.pth')
-    with pytest.raises(UnsafeCheckpointError, match='tar format'):
+    with pytest.raises(UnsafeCheckpointError, match="torch's first format, tar"):
         safe_load(io.BytesIO((tmp_path / 'file.pth').read_bytes()))
 
 
@@ -197,6 +198,33 @@ def test_apis_that_load(tmp_path):
         with pytest.raises(UnsafeCheckpointError, match='it asks for'):
             load()
         assert not marker.exists()
+
+
+@pytest.mark.parametrize('kind', ['system', 'config'])
+def test_flexible_runner(tmp_path, kind):
+    marker = tmp_path / 'marker'
+
+    class Model(BaseModel):
+        def __init__(self):
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.ones(2))
+
+        def forward(self, inputs, mode):
+            return dict(loss=self.w.sum() * inputs.sum())
+
+    file = attacks.checkpoint(tmp_path / 'file.pth', kind, marker, dict(
+        meta=dict(epoch=1, iter=1), state_dict=Model().state_dict(), optimizer=torch.optim.SGD(
+            Model().parameters(), 0.1).state_dict(),
+        message_hub=dict(log_scalars={}, runtime_info={}, resumed_keys={})))
+    runner = FlexibleRunner(
+        Model(), work_dir=str(tmp_path / 'run'), resume=True, load_from=str(file),
+        experiment_name=f'flexible_{kind}', log_level='ERROR',
+        train_dataloader=dict(dataset=[torch.ones(1)], sampler=dict(type='DefaultSampler')),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)))
+    with pytest.raises(UnsafeCheckpointError) if kind == 'system' else contextlib.nullcontext():
+        runner.train()
+    assert not marker.exists()
 
 
 def test_others_are_left_alone(tmp_path):

@@ -138,7 +138,7 @@ def safe_load(file: Any, map_location: Any = None, name: str | None = None,
     """
     name = name or str(file)
     if _is_tar(file):  # torch before 2.6 reads this old format unsafely
-        raise UnsafeCheckpointError(_refusal(name, "it has the tar format of torch's first versions"))
+        raise UnsafeCheckpointError(_refusal(name, "it has torch's first format, tar"))
     options['weights_only'] = True
     try:
         with _only_allowed():
