@@ -5,7 +5,6 @@ Each cure first looks whether its fault is there and does nothing otherwise.
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import re
 import warnings
@@ -86,27 +85,10 @@ def _cure_torchvision_nms() -> None:
                           'version that matches your torch') from error
 
 
-def checkpoint_globals() -> list[Any]:
-    """What mmengine's checkpoints hold beside tensors, for torch's weights-only loading."""
-    import numpy as np
-    from mmengine.logging import HistoryBuffer
-    core = importlib.import_module('numpy._core' if hasattr(np, '_core') else 'numpy.core')
-    return [
-        HistoryBuffer, core.multiarray._reconstruct, core.multiarray.scalar, np.ndarray,
-        np.dtype, *(type(np.dtype(kind)) for kind in ('f8', 'f4', 'i8', 'i4', 'u4', 'b1')),
-        # HistoryBuffer pickles its statistics methods, which come back through getattr
-        getattr,
-    ]
-
-
-def _cure_checkpoint_loading() -> None:
-    """torch >= 2.6 loads weights only, so the original mmengine can't load its own files.
-
-    (The maintained one takes care of that itself.)
-    """
-    import torch
-    if _version('onedl-mmengine') is None and not _older(torch.__version__, '2.6'):
-        torch.serialization.add_safe_globals(checkpoint_globals())
+def _protect_checkpoint_loading() -> None:
+    """Checkpoints are data: nothing in them is executed."""
+    from .utils.safe_load import protect
+    protect()
 
 
 def _cure_adjust_hue() -> None:
@@ -145,6 +127,6 @@ def apply() -> None:
     """Checks the stack and cures the faults that this machine shows."""
     check_stack()
     _cure_torchvision_nms()
-    _cure_checkpoint_loading()
+    _protect_checkpoint_loading()
     _cure_adjust_hue()
     _quieten_adjust_color()

@@ -61,7 +61,8 @@ def test_the_run_ends_and_nothing_is_spoilt(case, tmp_path):
 
     after, before = state_of(runner), runner.states[3]
     assert len(runner.states) == 4 and finite(after)
-    for part in ('model.queue.', 'ema.', 'model.key_encoder.steps', 'model.key_encoder.module.head'):
+    for part in ('model.queue.', 'ema.', 'model.key_encoder.steps',
+                 'model.key_encoder.module.head'):
         assert same(only(after, part), only(before, part)), part
     if case == 'scaled':  # the scaler's skipping is exact
         assert same(only(after, 'optimizer.'), only(before, 'optimizer.'))

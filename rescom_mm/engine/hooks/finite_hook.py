@@ -123,12 +123,12 @@ class FiniteHook(Hook):
         """Hooks that average the weights stand still in this iteration."""
         for hook in runner.hooks:
             if isinstance(hook, (EMAHook, KeyEncoderHook)):
-                hook.after_train_iter = _nothing
+                hook.__dict__['after_train_iter'] = _nothing
                 self._paused.append(hook)
 
     def _resume_followers(self) -> None:
         for hook in self._paused:
-            del hook.after_train_iter
+            del hook.__dict__['after_train_iter']
         self._paused = []
 
 
