@@ -116,7 +116,8 @@ class Page:
                          + ' | '.join(_cells(group)) + ' |')
         return lines or [f'| {config} | {published} | not run here |' + ' |' * (columns - 3)]
 
-    def _epochs(self, group: Group) -> str:
+    def epochs(self, group: Group) -> str:
+        """Epochs that were run, and of how many where the recipe has more."""
         meant = self.benchmarks.configs[group.config].epochs
         done = group.first['epochs']
         return f'{done:g}{f" of {meant}" if meant not in (None, done) else ""} epochs'
@@ -125,14 +126,14 @@ class Page:
         seeds = f'{len(group.runs)} seed{"s" * (len(group.runs) > 1)}'
         changed = len(group.first['changes'])
         return (f'[measurement {group.number}](#measurement-{group.number}): '
-                f'{self._epochs(group)}, {seeds}, {group.first["final"]["list"]} list'
+                f'{self.epochs(group)}, {seeds}, {group.first["final"]["list"]} list'
                 + (f', {changed} change{"s" * (changed > 1)}' if changed else ''))
 
     def _caution(self, group: Group) -> str:
         """What a reader must not take from a measurement; empty where nothing."""
         said = []
-        if ' of ' in self._epochs(group):
-            said.append(f'{self._epochs(group)}: a check of the pipeline and the curves, not to '
+        if ' of ' in self.epochs(group):
+            said.append(f'{self.epochs(group)}: a check of the pipeline and the curves, not to '
                         'be held against the published figure')
         elif group.first['changes']:
             said.append('another experiment than the config, see what was changed')
@@ -142,7 +143,7 @@ class Page:
 
     def _details(self, group: Group) -> list[str]:
         lines = [f'### Measurement {group.number}', '', f'`{group.config}`, '
-                 f'{self._epochs(group)}, {group.first["final"]["list"]} list.', '',
+                 f'{self.epochs(group)}, {group.first["final"]["list"]} list.', '',
                  '| seed | all | minutes | processes x images | hardware | torch | commit |',
                  '| --- ' * 7 + '|']
         lines += [_run_row(run) for run in group.runs]
@@ -150,6 +151,9 @@ class Page:
             lines += ['', 'Changed in the config:', '']
             lines += [f'- `{key}`: `{_short(old)}` to `{_short(new)}`'
                       for key, (old, new) in group.first['changes'].items()]
+        if any('check_md5=False' in run['command'] for run in group.runs):
+            lines += ['', 'The data files were not compared with the official ones '
+                      '(`check_md5=False`).']
         stale = [str(run['seed']) for run in group.runs if run['config_digest']
                  != self.benchmarks.configs[Path(run['config']).stem].digest]
         if stale:
@@ -208,8 +212,8 @@ def write_page(docs: Path, benchmarks: Benchmarks) -> None:
         picture.unlink(missing_ok=True)
         groups = page.measured(title)
         if groups:
-            draw_benchmark(title, {f'{group.number}: {group.config}': group.runs
-                                   for group in groups}, picture)
+            labels = [f'{group.number}: {group.config}, {page.epochs(group)}' for group in groups]
+            draw_benchmark(title, dict(zip(labels, (group.runs for group in groups))), picture)
     (docs / 'results.md').write_text(page.text())
 
 

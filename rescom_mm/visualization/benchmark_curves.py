@@ -42,7 +42,7 @@ def draw_benchmark(title: str, runs: dict[str, Sequence[dict[str, Any]]], file: 
         _draw(right, [_loss(run, ['loss_con']) for run in of_label], look, '--')
     left.set(title='Accuracy on the val list: all classes (solid), few-shot (dashed)',
              xlabel='epoch', ylabel='top-1 accuracy (%)')
-    right.set(title='Training loss: classification (solid), contrastive, weighted (dashed)',
+    right.set(title='Loss: classification (solid), contrastive (dashed; a definition a method)',
               xlabel='epoch', ylabel='loss (nats)')
     left.set_ylim(bottom=0)
     for axes in (left, right):
