@@ -38,7 +38,7 @@ class FewDigits(DigitsLT):
 
 
 @HOOKS.register_module()
-class StopHook(Hook):
+class StopAt(Hook):
     """Ends the run right after a checkpoint, and keeps what the samples looked like."""
 
     priority = 'LOWEST'
@@ -88,15 +88,16 @@ def few_config(work_dir, **options):
         model__projector=dict(in_channels=16),
         default_hooks__ema=dict(type='EMAHook', momentum=0.1),
         default_hooks__checkpoint=dict(by_epoch=False, interval=1, max_keep_ckpts=-1),
-        default_hooks__stop=dict(type='StopHook')), **options}))
+        default_hooks__stop=dict(type='StopAt')), **options}))
 
 
-def run(work_dir, workers=0, persistent=False, stop=None, **options):
-    """A training, to its end or to where StopHook stops it."""
+def run(work_dir, workers=0, persistent=False, stop=None, kind=Runner, **options):
+    """A training, to its end or to where StopAt stops it."""
     cfg = few_config(work_dir, train_dataloader__num_workers=workers,
                      train_dataloader__persistent_workers=persistent, **options)
-    if cfg.model.get('projector') is None:
-        cfg.model.pop('projector', None)
+    for part in (cfg.model, cfg.default_hooks):
+        for name in [name for name, value in part.items() if value is None]:
+            part.pop(name)
     cfg.default_hooks.get('stop', {}).update(stop or {})
     if dist.is_initialized():
         cfg.launcher = 'pytorch'
@@ -106,7 +107,7 @@ def run(work_dir, workers=0, persistent=False, stop=None, **options):
     # the two take longer than the training
     with mock.patch.object(results_hook, 'draw_results'), \
             mock.patch.object(Config, 'pretty_text', ''):
-        runner = Runner.from_cfg(cfg)
+        runner = kind.from_cfg(cfg)
         try:
             runner.train()
         except StopRequested:
@@ -115,8 +116,8 @@ def run(work_dir, workers=0, persistent=False, stop=None, **options):
 
 
 def seen(runner):
-    """What StopHook kept."""
-    return next(hook.seen for hook in runner.hooks if isinstance(hook, StopHook))
+    """What StopAt kept."""
+    return next(hook.seen for hook in runner.hooks if isinstance(hook, StopAt))
 
 
 def compare(straight, resumed):

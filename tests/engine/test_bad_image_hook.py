@@ -21,7 +21,7 @@ REPORT = 'rescom_bad_images/report'
 
 
 @HOOKS.register_module()
-class RecordHook(Hook):
+class RecordBatches(Hook):
     """Labels that are trained on, and the size of the report, iteration by iteration."""
 
     priority = 'VERY_LOW'
@@ -68,11 +68,11 @@ def options(data, workers=0, load='LoadImage', **more):
         train_dataloader__num_workers=workers, val_dataloader__num_workers=workers,
         train_dataloader__batch_size=30, train_dataloader__persistent_workers=workers > 0,
         model__head__num_classes=len(SIZES), model__data_preprocessor=dict(num_classes=len(SIZES)),
-        default_hooks__record=dict(type='RecordHook'), without=['results']), **more}
+        default_hooks__record=dict(type='RecordBatches'), without=['results']), **more}
 
 
 def recorded(runner):
-    return next(hook for hook in runner.hooks if isinstance(hook, RecordHook))
+    return next(hook for hook in runner.hooks if isinstance(hook, RecordBatches))
 
 
 def said(folder):

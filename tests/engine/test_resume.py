@@ -11,8 +11,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.registry import DATA_SAMPLERS, OPTIM_WRAPPERS
+from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
 from mmpretrain.registry import HOOKS
 
 from rescom_mm.engine import ClassCountsHook, ResumeHook
@@ -160,11 +160,15 @@ VARIANTS = {
     'mixup': MIXUP,
     'synchronised statistics': dict(default_hooks__sync=dict(type='SyncBuffersHook')),
     'no seed': dict(randomness__seed=None),
+    'a seed for each rank': dict(randomness__diff_rank_seed=True),
     'early stopping': EARLY,
     # the checkpoint that is resumed was saved inside a validation
     'best checkpoint': dict(EARLY, first=MID, default_hooks__checkpoint=dict(
         interval=1, save_best='shot/all', rule='greater', max_keep_ckpts=-1)),
     'validation after iterations': dict(BY_ITER, first=dict(stop=dict(iteration=8))),
+    # (its strategies cannot have EMAHook, nor can it say what ResultsHook asks)
+    'flexible runner': dict(kind=FlexibleRunner, default_hooks__ema=None,
+                            default_hooks__results=None),
     'inside a validation': dict(first=dict(stop=dict(val_iter=5))),
     'inside a validation after iterations': dict(BY_ITER, first=dict(stop=dict(val_iter=8))),
 }
@@ -185,7 +189,7 @@ def test_variants(tmp_path, name):
 
 def all_variants(folder):
     for name in VARIANTS:
-        if name != 'mixup':
+        if name not in ('mixup', 'flexible runner'):
             variant(folder, name)
 
 
@@ -282,7 +286,7 @@ train_cfg = dict(max_epochs=2)
 train_dataloader = dict(batch_size=24, num_workers=2, dataset=dict(type='FewDigits'))
 model = dict(backbone=dict(drop_path_rate=0.3))
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=1, max_keep_ckpts=-1),
-                     ema=dict(type='EMAHook'), stop=dict(type='StopHook'))
+                     ema=dict(type='EMAHook'), stop=dict(type='StopAt'))
 ''')
     tool = Path(mmpretrain.__file__).parent / '.mim' / 'tools' / 'train.py'
     for folder, *options in (
@@ -298,6 +302,7 @@ class OtherLoop(EpochBasedTrainLoop):
     """Somebody's own."""
 
 
+@DATA_SAMPLERS.register_module()
 class OtherBatches(torch.utils.data.BatchSampler):
     """Somebody's own."""
 
@@ -312,7 +317,7 @@ def said(monkeypatch):
 
 def test_unknown_loops_and_batch_samplers_are_left_alone(tmp_path, said):
     runner = Runner.from_cfg(few_config(tmp_path, train_dataloader__batch_sampler=dict(
-        type=OtherBatches, drop_last=False)))
+        type='OtherBatches', drop_last=False)))
     loop, loader = runner.train_loop, runner.train_dataloader
     runner.call_hook('before_run')
     runner.call_hook('before_run')  # mmengine may call it again
