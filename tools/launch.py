@@ -10,8 +10,6 @@ Signals (SIGTERM, SIGUSR1, SIGINT) are passed on. When a process dies, the other
 (SIGTERM) and killed after 20 seconds; a node that was not heard of for 20 seconds counts as dead.
 None outlives its launcher. The exit code is 75 if that is what the processes ended with (stopped by
 a signal, to be started again), else that of the first that failed; 128 + N for signal N.
-
-Standard library alone: it starts at once, and stays when the rest breaks.
 """
 
 from __future__ import annotations
@@ -24,12 +22,14 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import Any
 
 STOPPED = 75  # EX_TEMPFAIL
 GRACE = 20.0  # seconds that processes have to end, once one has
 SILENCE = 20.0  # seconds without a word after which a node counts as dead
 BEAT, TICK = 1.0, 0.1  # seconds
+_PRCTL = getattr(ctypes.CDLL(None), 'prctl', None)
 
 
 def main() -> int:
@@ -44,7 +44,10 @@ def main() -> int:
         if not address or node >= nodes:
             sys.exit('launch.py: set MASTER_ADDR to the address of node 0, and NODE_RANK to '
                      f'0 ... {nodes - 1}')
-    peers = Peers(nodes, node, address, port + 1)
+    try:
+        peers = Peers(nodes, node, address, port + 1)
+    except OSError as error:
+        sys.exit(f'launch.py: MASTER_PORT + 1 = {port + 1}: {error}; set another MASTER_PORT')
     environment = {**os.environ, 'MASTER_ADDR': address, 'MASTER_PORT': str(port or _free_port()),
                    'WORLD_SIZE': str(nodes * world), 'LOCAL_WORLD_SIZE': str(world)}
     if world > 1:  # else each process would take all cores
@@ -66,7 +69,7 @@ def _free_port() -> int:
 
 
 def _say(message: str) -> None:
-    print(f'launch.py: {message}', file=sys.stderr, flush=True)
+    print('launch.py:', message, file=sys.stderr, flush=True)
 
 
 class Workers:
@@ -82,7 +85,7 @@ class Workers:
         for local in range(world):
             self._processes[first + local] = subprocess.Popen(
                 [sys.executable, '-u', *command], start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),
+                preexec_fn=partial(_die_with, os.getpid()),
                 env={**environment, 'RANK': str(first + local), 'LOCAL_RANK': str(local)})
         if self._passed_on is not None:  # meanwhile, so not to all
             self._signal_all(self._passed_on)
@@ -91,10 +94,10 @@ class Workers:
         """Waits for all; returns the exit code."""
         while self._processes:
             time.sleep(TICK)
-            ended = {rank: process for rank, process in self._processes.items()
-                     if process.poll() is not None}
+            ended = [(rank, process) for rank, process in self._processes.items()
+                     if process.poll() is not None]
             # the killed ones first: others that ended meanwhile did so for want of them
-            for rank, process in sorted(ended.items(), key=lambda item: item[1].returncode >= 0):
+            for rank, process in sorted(ended, key=lambda item: item[1].returncode >= 0):
                 del self._processes[rank]
                 _kill_group(process)  # what it has left behind
                 self._ended(rank, process)
@@ -136,17 +139,12 @@ class Workers:
             process.send_signal(number)
 
 
-def _die_with(launcher: int) -> Any:
-    """For a new process: to be killed when the launcher dies, however that happens (Linux)."""
-    prctl = getattr(ctypes.CDLL(None), 'prctl', None)
-
-    def set_up() -> None:
-        if prctl is not None:
-            prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() != launcher:
-            os._exit(1)
-
-    return set_up
+def _die_with(launcher: int) -> None:
+    """Lets a new process be killed when the launcher dies, however that happens (on Linux)."""
+    if _PRCTL is not None:
+        _PRCTL(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != launcher:
+        os._exit(1)
 
 
 def _kill_group(process: subprocess.Popen) -> None:
@@ -161,15 +159,10 @@ class Peers:
     """
 
     def __init__(self, nodes: int, node: int, address: str, port: int) -> None:
-        self._nodes, self._node, self._address = nodes, node, (address, port)
+        self._nodes, self._node, self._address, self._sent = nodes, node, (address, port), 0.0
         self._links: list[Link] = []
-        self._sent = 0.0
-        self._server: socket.socket | None = None
-        if nodes > 1 and node == 0:
-            try:
-                self._server = socket.create_server(('', port))
-            except OSError as error:
-                sys.exit(f'launch.py: MASTER_PORT + 1 = {port}: {error}; set another MASTER_PORT')
+        self._server = socket.create_server(('', port)) if nodes > 1 and node == 0 else None
+        if self._server is not None:
             self._server.setblocking(False)
 
     def poll(self, code: int | None) -> int | None:

@@ -170,8 +170,11 @@ def test_stop_inside_an_epoch_and_go_on(tmp_path, monkeypatch):
     """The file goes when the next regular one is there."""
     stopped(monkeypatch, tmp_path, 'before_train_iter', 5, **NO_VALIDATION)
     assert {path.name for path in tmp_path.glob('*.pth')} == {'epoch_1.pth', 'stop_iter_6.pth'}
-    meta = load(tmp_path / 'stop_iter_6.pth')['meta']
-    assert meta['epoch'] == 1 and meta['iter'] == 6
+    checkpoint = load(tmp_path / 'stop_iter_6.pth')
+    assert checkpoint['meta']['epoch'] == 1 and checkpoint['meta']['iter'] == 6
+    # what decides later about regular ones is as in a run that goes on
+    hub = checkpoint['message_hub']['runtime_info']
+    assert hub['last_ckpt'].endswith('epoch_1.pth') and hub['keep_ckpt_ids'] == [1]
     runner = train(tmp_path, resume=True, epochs=2, without=['results'], **NO_VALIDATION)
     assert [path.name for path in tmp_path.glob('*.pth')] == ['epoch_2.pth']
     assert runner.message_hub.get_info('keep_ckpt_ids') == [2]

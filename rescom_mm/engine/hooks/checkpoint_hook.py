@@ -132,7 +132,7 @@ class WholeCheckpointHook(CheckpointHook):
         if self._position != (epoch, iteration):
             self._save(runner, _STOP_FILE.format(iteration), dict(epoch=epoch, iter=iteration),
                        by_epoch=False)
-        return str(self.last_ckpt)
+        return str(self._newest)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         limited = self.max_keep_ckpts > 0
@@ -140,7 +140,10 @@ class WholeCheckpointHook(CheckpointHook):
             # one too many: if the process dies right after writing, the resumed run removes it
             self.keep_ckpt_ids.append(step)
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
-        self._save(runner, self.filename_tmpl.format(step), meta, self.by_epoch)
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        self._save(runner, name, meta, self.by_epoch)
         while limited and len(self.keep_ckpt_ids) > self.max_keep_ckpts:
             self._remove(self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
@@ -153,16 +156,15 @@ class WholeCheckpointHook(CheckpointHook):
             if hasattr(hook, 'gather_state'):
                 hook.gather_state(runner)
         position = meta['epoch'], meta['iter']
-        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
-        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         with self._naming_the_newest():
             runner.save_checkpoint(
                 self.out_dir, name, self.file_client_args, save_optimizer=self.save_optimizer,
                 save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=by_epoch,
                 backend_args=self.backend_args, **self.args)
-        self._newest, self._position = self.last_ckpt, position
+        self._newest = str(self.file_backend.join_path(self.out_dir, name))
+        self._position = position
         if is_main_process():
-            AtomicLocalBackend().put_text(str(self.last_ckpt),
+            AtomicLocalBackend().put_text(self._newest,
                                           osp.join(runner.work_dir, 'last_checkpoint'))
 
     @master_only
