@@ -35,6 +35,9 @@ _IRRELEVANT = (
     'resume',
     # what is shown and kept, and how often the run is evaluated on its way
     'default_hooks.timer', 'default_hooks.logger', 'default_hooks.checkpoint',
+    # what guards a run and lets it go on
+    'default_hooks.resume', 'default_hooks.stop', 'default_hooks.finite',
+    'default_hooks.bad_images',
     'default_hooks.visualization', 'default_hooks.results', 'log_level', 'log_processor',
     'visualizer', 'vis_backends', 'train_cfg.val_interval',
     # names within config files; what they stand for is compared where it is used
