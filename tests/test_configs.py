@@ -58,7 +58,7 @@ def standin(tmp_path_factory):
                 dataset.data_root = folder(dataset.type)
             if dataset.type.startswith('CIFAR'):
                 dataset.check_md5 = False
-        if cfg.train_dataloader.dataset.type == 'CustomDataset':
+        if cfg.train_dataloader.dataset.type == 'OwnImages':
             cfg.model.head.num_classes = 3  # the user's part
         if is_pretrained(cfg):
             cfg.model.backbone.init_cfg.checkpoint = weights(cfg.model.backbone.depth)

@@ -42,7 +42,7 @@ RECIPES = dict(
     ImageNetLT=(cosine(0.06, 400, 10), 400, 5e-4),
     INaturalist18=(cosine(0.08, 400, 10), 400, 1e-4),
     PlacesLT=(cosine(0.02, 30, 5), 30, 5e-4),
-    DigitsLT=(short(0.2), 100, 5e-4), CustomDataset=(short(0.05), 100, 5e-4))
+    DigitsLT=(short(0.2), 100, 5e-4), OwnImages=(short(0.05), 100, 5e-4))
 
 
 def recipe(name):

@@ -69,7 +69,7 @@ class Benchmarks:
         for path in folder.rglob('*.py'):
             if '_base_' not in path.parts:
                 cfg = Config.fromfile(path)
-                if cfg.train_dataloader.dataset.type != 'CustomDataset':
+                if cfg.train_dataloader.dataset.type != 'OwnImages':
                     self.configs[path.stem] = Benchmark(path.stem, cfg)
         names = sorted(self.configs, key=natural)
         self.sections: dict[str, list[str]] = {
