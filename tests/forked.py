@@ -29,14 +29,15 @@ CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(['tests.forked'])
 
 
-def start(work_dir, rank=0, world=1, port=None, slow_writer=False, pause=0.0, **options):
+def start(work_dir, rank=0, world=1, port=None, hang_at=None, pause=0.0, **options):
     """Starts a training of a shortened quick start; returns its process.
 
-    It leads a process group of its own, and waits ``pause`` seconds in each iteration. What happens
-    in it is appended to ``events`` in the work directory (see :class:`EventsHook`).
+    It leads a process group of its own, waits ``pause`` seconds in each iteration, and halts when
+    it has written the share ``hang_at`` of a checkpoint. What happens in it is appended to
+    ``events`` in the work directory (see :class:`EventsHook`).
     """
     Path(work_dir).mkdir(exist_ok=True)
-    process = CONTEXT.Process(target=_train, args=(work_dir, rank, world, port, slow_writer,
+    process = CONTEXT.Process(target=_train, args=(work_dir, rank, world, port, hang_at,
                                                     pause, options))
     process.start()
     return process
@@ -119,30 +120,29 @@ class EventsHook(Hook):
         _note(runner.work_dir, 'gather_state', runner.iter)
 
 
-class SlowBackend(AtomicLocalBackend):
-    """Writes a checkpoint in pieces."""
+class HangingBackend(AtomicLocalBackend):
+    """Comes to a halt after a share of a checkpoint, to be killed there."""
 
-    @staticmethod
-    def _write(obj, path):
-        folder = path.parent
+    share = 0.5
+
+    @classmethod
+    def _write(cls, obj, path):
         with open(path, 'wb') as file:
-            for k in range(5):
-                _note(folder, 'writing', k)
-                file.write(obj[k * len(obj) // 5:(k + 1) * len(obj) // 5])
-                file.flush()
-                time.sleep(0.02)
-            os.fsync(file.fileno())
+            file.write(obj[:int(cls.share * len(obj))])
+        _note(path.parent, 'writing')
+        time.sleep(60)
 
 
-def _train(work_dir, rank, world, port, slow_writer, pause, options):
+def _train(work_dir, rank, world, port, hang_at, pause, options):
     os.setpgid(0, 0)
     log = os.open(Path(work_dir) / f'log{rank}', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     torch.set_num_threads(1)
     spare_time()
-    if slow_writer:
-        register_backend(ATOMIC, SlowBackend, force=True)
+    if hang_at is not None:
+        HangingBackend.share = hang_at
+        register_backend(ATOMIC, HangingBackend, force=True)
     cfg = tiny_config(work_dir, without=['results'],
                       default_hooks__events=dict(type='EventsHook', pause=pause), **options)
     if world > 1:

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -274,29 +275,31 @@ def check_folder(folder):
 
 
 def kill_and_restart(folder, kills, epochs):
-    """A training that is killed again and again, half of the time while it writes a checkpoint."""
+    """A training that is killed again and again: in any iteration, and while it writes."""
     generator = random.Random(kills)
-    options = dict(SHORT, epochs=epochs, slow_writer=True, resume=True)
-    options.pop('without')
+    options = {name: value for name, value in SHORT.items() if name != 'without'}
     done = 0
     for kill in range(kills + 1):
-        before = len(forked.events(folder))
-        process = forked.start(folder, **options)
+        before, writing = len(forked.events(folder)), kill % 2 == 1 and kill < kills
+        process = forked.start(folder, epochs=epochs, resume=True, **options,
+                               hang_at=generator.random() if writing else None)
         if kill == kills:
-            assert forked.end(process)[0] == 0
-        elif kill % 2:
-            forked.wait_for(folder, 'writing', generator.randrange(5), since=before)
-        else:
-            iteration = done + generator.randrange(9)
-            forked.wait_for(folder, 'iter', iteration, since=before)
+            assert forked.end(process, timeout=900)[0] == 0
+        elif writing:
+            forked.wait_for(folder, 'writing', since=before)
+        else:  # a checkpoint is written after every fourth iteration
+            forked.wait_for(folder, 'iter', done + generator.randrange(9), since=before)
+            time.sleep(generator.choice([0, 0.1, 0.2]))
         process.kill()
         process.join()
         made = [event[2] for event in forked.events(folder)[before:] if event[0] == 'iter']
         assert made[0] == done  # it went on from the newest whole checkpoint
         newest = check_folder(folder)
         assert newest >= done
+        if writing:
+            assert len(list(folder.glob('*.partial'))) == 1  # of this kill, none of earlier ones
         done = newest
-    assert done == 4 * epochs
+    assert done == 4 * epochs and not list(folder.glob('*.partial'))
 
 
 def compare_with_uninterrupted(folder, epochs):
