@@ -49,10 +49,11 @@ def write_published(images, lists, benchmark):
             continue
         lines = []
         for label, size in enumerate(sizes):
-            path = pattern.format(part=part, k=label % 12)
+            first = pattern.format(part=part, k=label % 12)
             if label < 12:
-                (images / path).parent.mkdir(parents=True, exist_ok=True)
-                (images / path).touch()
+                (images / first).parent.mkdir(parents=True, exist_ok=True)
+            path = f'{first.rpartition("/")[0]}/{label}.jpg' if label >= 12 else first
+            (images / path).touch()
             lines += [f'{path} {label}'] * size
         (lists / names.format(split=split)).write_text('\n'.join(lines) + '\n')
     return BenchmarkFacts(int(counts.sum()), 101, 1, 1, 2, classes - 3, count_digest(counts),

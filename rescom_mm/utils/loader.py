@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import DataLoader
 
 
 def rebuild_loader(loader: DataLoader, **changes: Any) -> DataLoader:
@@ -15,8 +15,7 @@ def rebuild_loader(loader: DataLoader, **changes: Any) -> DataLoader:
         changes: arguments of ``DataLoader`` that differ.
     """
     batches: dict[str, Any] = dict(batch_sampler=loader.batch_sampler)
-    if loader.batch_sampler is None or (
-            loader.batch_size is not None and type(loader.batch_sampler) is BatchSampler):
+    if loader.batch_size is not None or loader.batch_sampler is None:  # no batch_sampler was given
         batches = dict(batch_size=loader.batch_size, sampler=loader.sampler,
                        drop_last=loader.drop_last)
     settings = dict(

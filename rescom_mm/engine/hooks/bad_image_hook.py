@@ -61,7 +61,11 @@ class BadImageHook(Hook):
         if not isinstance(runner._train_loop, BaseLoop) or self._dataset is not None:
             return  # a test or validation alone, or a second call
         loader = runner.train_dataloader
-        self._dataset = ReplacingDataset(loader.dataset, self.on_error, self.limit)
+        try:
+            self._dataset = ReplacingDataset(loader.dataset, self.on_error, self.limit)
+        except ValueError as error:
+            raise ValueError(f'train_dataloader.dataset: {error}; or train without BadImageHook: '
+                             'default_hooks = dict(bad_images=None)') from error
         _set_loader(runner.train_loop, rebuild_loader(
             loader, dataset=self._dataset, collate_fn=CollateReplaced(loader.collate_fn)))
 
