@@ -9,8 +9,9 @@ from collections import Counter
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import Runner
 
+from rescom_mm.engine.loops import ResumableEpochLoop
 from tests.configs import FILES, kind, read
 from tests.runs import load
 from tests.standin import LISTS, torchvision_weights, write_cifar, write_folders, write_lists
@@ -167,7 +168,8 @@ def test_is_built(name, standin, monkeypatch, tmp_path):
     """All that happens before the first step, with the checks of data against model."""
     cfg = standin(read(name))
     cfg.merge_from_dict(dict(work_dir=str(tmp_path), log_level='WARNING'))
-    monkeypatch.setattr(EpochBasedTrainLoop, 'run', lambda loop: loop.dataloader)
+    # what ResumeHook makes of the stock loop
+    monkeypatch.setattr(ResumableEpochLoop, 'run', lambda loop: loop.dataloader)
     runner = Runner.from_cfg(cfg)
     loader = runner.train()
     assert len(loader.dataset) > 0 and len(runner.test_loop.dataloader.dataset) > 0
