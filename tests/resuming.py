@@ -1,6 +1,7 @@
 """Short trainings that are stopped and go on, in one process or in several."""
 
 import copy
+import itertools
 import os
 import shutil
 import socket
@@ -23,6 +24,8 @@ from tests.checkpoints import differences
 from tests.runs import tiny_config
 
 STOPPED = 'stopped.pth'  # written inside a validation
+
+_number = itertools.count()
 
 
 @DATASETS.register_module()
@@ -98,7 +101,9 @@ def run(work_dir, workers=0, persistent=False, stop=None, kind=Runner, **options
     for part in (cfg.model, cfg.default_hooks):
         for name in [name for name, value in part.items() if value is None]:
             part.pop(name)
-    cfg.default_hooks.get('stop', {}).update(stop or {})
+    cfg.default_hooks.stop.update(stop or {})
+    # mmengine keeps what belongs to a name as long as the process lives
+    cfg.experiment_name = f'{Path(work_dir).name}_{next(_number)}'
     if dist.is_initialized():
         cfg.launcher = 'pytorch'
         cfg.model_wrapper_cfg = dict(
@@ -125,8 +130,8 @@ def compare(straight, resumed):
     files = sorted(file.name for file in Path(straight).glob('*.pth'))
     assert files == sorted(file.name for file in Path(resumed).glob('*.pth')
                            if file.name != STOPPED)
-    for name in files:
-        assert differences(Path(straight) / name, Path(resumed) / name) == [], name
+    assert [(name, found) for name in files
+            if (found := differences(Path(straight) / name, Path(resumed) / name))] == []
 
 
 def resumed_equals_straight(folder, first=None, second=None, **options):
