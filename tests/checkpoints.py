@@ -9,6 +9,8 @@ from tests.runs import load
 # wall-clock times, names and paths, and the config, which says resume=True
 UNLIKE = {
     'meta.time', 'meta.experiment_name', 'meta.cfg',
+    # with the commit of the folder that the run was started in
+    'meta.mmengine_version', 'message_hub.runtime_info.mmengine_version',
     'message_hub.runtime_info.cfg', 'message_hub.runtime_info.experiment_name',
     'message_hub.runtime_info.eta', 'message_hub.runtime_info.last_ckpt',
     'message_hub.runtime_info.best_ckpt', 'message_hub.runtime_info.rescom_results/elapsed',

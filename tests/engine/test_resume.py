@@ -284,6 +284,7 @@ _base_ = {str(ROOT / "configs/rescom/rescom_tiny_digits-lt.py")!r}
 custom_imports = dict(imports=['rescom_mm', 'tests.resuming'])
 train_cfg = dict(max_epochs=2)
 train_dataloader = dict(batch_size=24, num_workers=2, dataset=dict(type='FewDigits'))
+val_dataloader = dict(persistent_workers=False)
 model = dict(backbone=dict(drop_path_rate=0.3))
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=1, max_keep_ckpts=-1),
                      ema=dict(type='EMAHook'), stop=dict(type='StopAt'))
