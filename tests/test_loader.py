@@ -41,4 +41,4 @@ def test_changes_win():
     sampler = RandomSampler(DATA)
     new = rebuild_loader(loader, sampler=sampler, collate_fn=list)
     assert new.sampler is sampler and new.batch_sampler.sampler is sampler
-    assert sorted(sum(new, [])) == DATA and loader.collate_fn is not list
+    assert sorted(item for batch in new for item in batch) == DATA and loader.collate_fn is not list

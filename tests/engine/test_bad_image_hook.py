@@ -98,8 +98,7 @@ def test_two_percent_damaged(data, tmp_path, workers):
         assert expected in report[path][1].replace('Truncated', 'truncated')
         assert log.count(f'{path!r} cannot be decoded ({report[path][1]})') == 1
     total = sum(count for count, _ in report.values())
-    assert f'6 training images could not be decoded; other images of their classes were taken ' \
-           f'{total} times' in log
+    assert f'6 training images could not be decoded; they were drawn {total} times' in log
     # a checkpoint carries the report
     saved = load(tmp_path / 'run' / 'epoch_2.pth')['message_hub']['runtime_info'][REPORT]
     assert saved == report

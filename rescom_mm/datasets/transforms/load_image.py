@@ -104,6 +104,7 @@ def decode_image(data: bytes) -> np.ndarray:
     """
     if not data:
         raise ValueError('the file is empty')
+    # OpenCV before 5 fills what is missing of a truncated JPEG with grey, and says nothing
     is_whole = {b'\xff\xd8': _jpeg_is_whole, b'\x89P': _png_is_whole}.get(data[:2])
     if is_whole is not None and is_whole(data):
         try:

@@ -99,9 +99,9 @@ class BadImageHook(Hook):
         if self._report and get_rank() == 0:
             file = self._write(runner)
             runner.logger.warning(
-                f'{len(self._report)} training images could not be decoded; other images of their '
-                f'classes were taken {sum(count for count, _ in self._report.values())} times: '
-                f'{file}')
+                f'{len(self._report)} training images could not be decoded; they were drawn '
+                f'{sum(count for count, _ in self._report.values())} times, and others of their '
+                f'classes taken instead: {file}')
 
     def _add(self, runner: Runner, damaged: list[tuple[str, str]]) -> None:
         for path, reason in damaged:
