@@ -34,6 +34,9 @@ _PRCTL = getattr(ctypes.CDLL(None), 'prctl', None)
 
 def main() -> int:
     """Runs the processes; returns the exit code."""
+    if sys.argv[1:] in (['-h'], ['--help']):
+        print(__doc__)
+        return 0
     if len(sys.argv) < 3 or not sys.argv[1].isdigit() or int(sys.argv[1]) < 1:
         sys.exit(__doc__)
     world, nodes, node = int(sys.argv[1]), _number('NNODES', 1), 0

@@ -102,7 +102,8 @@ def _list_row(cls: type[ListBenchmark], root: Path, split: str, check_images: bo
     except ValueError as error:
         return Row(split, None, 'list not readable', ('right files', ), str(error))
     if missing:
-        verdict += f'; {len(missing)} images missing, such as {missing[0]}'
+        many = f'{len(missing)} image' + ('s' if len(missing) > 1 else '')
+        verdict += f'; {many} missing, such as {missing[0]}'
         lacks = (*lacks, 'images')
     return Row(split, counts, verdict, lacks)
 

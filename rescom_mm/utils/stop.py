@@ -27,9 +27,13 @@ class StopRequested(SystemExit):
 
 
 def exit_on_stop_signals() -> None:
-    """Lets the process end with :data:`STOPPED` on a signal; for the time before a training."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, stop_before_training)
+    """Lets the process end with :data:`STOPPED` on a signal; for the time before a training.
+
+    Does nothing in a thread, where Python allows no handlers.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in STOP_SIGNALS:
+            signal.signal(number, stop_before_training)
 
 
 def stop_before_training(number: int, frame: Any = None) -> None:
