@@ -23,7 +23,6 @@ class StepFlags:
     """
 
     STOP = 1
-    NOT_FINITE = 2
 
     def __init__(self, runner: Runner) -> None:
         self._runner = ref(runner)
