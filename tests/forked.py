@@ -23,8 +23,10 @@ from mmpretrain.registry import HOOKS
 from rescom_mm.utils.atomic_backend import ATOMIC, AtomicLocalBackend
 from tests.runs import tiny_config
 
-_COLLECTIVES = ['all_gather', 'all_gather_into_tensor', 'all_gather_object', 'all_reduce',
-                'barrier', 'broadcast', 'broadcast_object_list', 'gather', 'reduce']
+_COLLECTIVES = [name for name in (
+    'all_gather', 'all_gather_into_tensor', 'all_gather_object', 'all_gather_single', 'all_reduce',
+    'barrier', 'broadcast', 'broadcast_object_list', 'gather', 'reduce',
+) if hasattr(torch_dist, name)]
 CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(['tests.forked'])
 

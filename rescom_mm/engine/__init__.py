@@ -2,6 +2,7 @@ from .hooks import (
     BadImageHook,
     ClassBalancedQueueHook,
     ClassCountsHook,
+    FiniteHook,
     KeyEncoderHook,
     ResultsHook,
     ResumeHook,
@@ -10,6 +11,6 @@ from .hooks import (
 )
 
 __all__ = [
-    'BadImageHook', 'ClassBalancedQueueHook', 'ClassCountsHook', 'KeyEncoderHook',
-    'ResultsHook', 'ResumeHook', 'StopHook', 'WholeCheckpointHook'
+    'BadImageHook', 'ClassBalancedQueueHook', 'ClassCountsHook', 'FiniteHook',
+    'KeyEncoderHook', 'ResultsHook', 'ResumeHook', 'StopHook', 'WholeCheckpointHook'
 ]

@@ -78,6 +78,11 @@ class ResumableLoop:
     def _validation_is_due(self) -> bool:
         raise NotImplementedError
 
+    def _validate_again(self) -> None:
+        """What the stopped run did, or would have done, right after the checkpoint."""
+        self.runner.message_hub.update_info('iter', self._iter - 1)  # that of the last iteration
+        self._validate()
+
     def _validate(self) -> None:
         if self.runner.val_loop is not None and self._validation_is_due():
             self.runner.val_loop.run()
@@ -113,11 +118,12 @@ class ResumableEpochLoop(ResumableLoop, EpochBasedTrainLoop):
         self.runner.call_hook('before_train')
         if self._resumed and self._epoch > 0 and self._entered[2] == 0 \
                 and self.validated != self._iter:
-            self._decide_current_val_interval()
             for hook in self.runner.hooks:
                 if isinstance(hook, SyncBuffersHook):  # it was, at the end of the epoch
                     hook.called_in_train = True
-            self._validate()
+            self.runner.message_hub.update_info('epoch', self._epoch - 1)
+            self._decide_current_val_interval()
+            self._validate_again()
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
             self._decide_current_val_interval()
@@ -157,7 +163,7 @@ class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
         self.runner.call_hook('before_train_epoch')
         if self._resumed and self._iter > 0 and self.validated != self._iter:
             self._decide_current_val_interval()
-            self._validate()
+            self._validate_again()
         batches = self._batches()
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.distributed as torch_dist
 from mmengine.dist import all_reduce, get_comm_device, get_world_size
 from torch import Tensor
 
-from .step_flags import StepFlags
+if TYPE_CHECKING:
+    from .step_flags import StepFlags
 
 PAD_LABEL = -1
+
+
+def all_gather(everyone: Tensor, mine: Tensor) -> None:
+    """Gathers a tensor of the same shape from every rank, one after another along dimension 0."""
+    # torch 2.13 calls it so, and warns of the other name
+    gather = getattr(torch_dist, 'all_gather_single', None) or torch_dist.all_gather_into_tensor
+    gather(everyone, mine)
 
 
 def gather_keys(keys_BD: Tensor, labels_B: Tensor, rows: int,
@@ -39,7 +49,7 @@ def gather_keys(keys_BD: Tensor, labels_B: Tensor, rows: int,
     packed[:B, D] = labels_B
     packed[rows, 0] = flags.send() if flags is not None else 0
     everyone = packed.new_empty((world, rows + 1, D + 1))
-    torch_dist.all_gather_into_tensor(everyone.view(-1, D + 1), packed)
+    all_gather(everyone.view(-1, D + 1), packed)
     if flags is not None:
         flags.receive(everyone[:, rows, 0])
     gathered = everyone[:, :rows].reshape(world * rows, D + 1)
@@ -53,7 +63,7 @@ def same_on_all_ranks(fingerprint: bytes) -> bool:
         return True
     mine = torch.tensor(list(fingerprint), dtype=torch.int32, device=get_comm_device())
     everyone = mine.new_empty((world, len(fingerprint)))
-    torch_dist.all_gather_into_tensor(everyone, mine[None])
+    all_gather(everyone, mine[None])
     return bool((everyone == mine).all())
 
 

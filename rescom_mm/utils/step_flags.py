@@ -8,10 +8,11 @@ from operator import or_
 from weakref import ref
 
 import torch
-import torch.distributed as torch_dist
 from mmengine.dist import get_comm_device, get_world_size
 from mmengine.runner import Runner
 from torch import Tensor
+
+from .dist import all_gather
 
 
 class StepFlags:
@@ -78,7 +79,7 @@ class StepFlags:
             return
         mine = torch.tensor([word], dtype=torch.int32, device=get_comm_device())
         words = mine.new_empty(get_world_size())
-        torch_dist.all_gather_into_tensor(words, mine)
+        all_gather(words, mine)
         self.receive(words)
 
     def _start_step(self) -> None:

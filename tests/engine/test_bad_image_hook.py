@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
+from torch.utils.data import DataLoader
 
 from rescom_mm.datasets import UndecodableImage
 from rescom_mm.datasets.replacing_dataset import ReplacingDataset
@@ -186,6 +188,19 @@ def test_iteration_based_loop(data, tmp_path):
 def test_bad_options(wrong, message):
     with pytest.raises(ValueError, match=message):
         BadImageHook(**wrong)
+
+
+def test_labels_that_cannot_be_read():
+    """The data are left alone, and a warning says so."""
+    said, loop = [], BaseLoop.__new__(EpochBasedTrainLoop)
+    loader = DataLoader([dict(gt_label=[0, 1])] * 4)
+    runner = SimpleNamespace(_train_loop=loop, train_dataloader=loader,
+                             logger=SimpleNamespace(warning=said.append))
+    hook = BadImageHook()
+    hook.before_run(runner)
+    hook.after_train_epoch(runner)
+    assert runner.train_dataloader is loader and len(said) == 1
+    assert said[0].startswith('an image that cannot be decoded will end the run, since')
 
 
 @pytest.mark.slow

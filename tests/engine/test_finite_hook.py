@@ -141,6 +141,8 @@ def test_accumulated_step_is_skipped_as_a_whole(tmp_path):
 
 def test_bad_option():
     from rescom_mm.engine import FiniteHook
-    for value in (-1, 0.5, 'many'):
-        with pytest.raises(ValueError, match='max_skipped must be a number of steps'):
+    with pytest.raises(ValueError, match='max_skipped must be a number of steps'):
+        FiniteHook(max_skipped=-1)
+    for value in (0.5, 'many'):
+        with pytest.raises(TypeError, match='FiniteHook: max_skipped must be an integer'):
             FiniteHook(max_skipped=value)

@@ -319,10 +319,10 @@ def said(monkeypatch):
 def test_unknown_loops_and_batch_samplers_are_left_alone(tmp_path, said):
     runner = Runner.from_cfg(few_config(tmp_path, train_dataloader__batch_sampler=dict(
         type='OtherBatches', drop_last=False)))
-    loop, loader = runner.train_loop, runner.train_dataloader
+    loop, batches = runner.train_loop, runner.train_dataloader.batch_sampler
     runner.call_hook('before_run')
     runner.call_hook('before_run')  # mmengine may call it again
-    assert runner.train_dataloader is loader and type(loop) is EpochBasedTrainLoop
+    assert runner.train_dataloader.batch_sampler is batches and type(loop) is EpochBasedTrainLoop
     assert [text for text in said if 'ResumeHook' in text] == [
         'ResumeHook does not know the batch sampler OtherBatches: a resumed run will not be the '
         'same as one without a stop']

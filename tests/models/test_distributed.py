@@ -39,10 +39,10 @@ def run(rank, world, kind, folder):
     dist.init_process_group('gloo', f'file://{folder}/rendezvous', rank=rank, world_size=world)
     queue = make(kind)
     calls = []
-    gather = dist.all_gather_into_tensor
+    name = 'all_gather_single' if hasattr(dist, 'all_gather_single') else 'all_gather_into_tensor'
+    gather = getattr(dist, name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dist, 'all_gather_into_tensor',
-                      lambda *args: (calls.append(1), gather(*args)))
+        patch.setattr(dist, name, lambda *args: (calls.append(1), gather(*args)))
         for step in range(STEPS):
             queue.stage(*step_data(rank, step))
             queue.commit(view=1, rows=ROWS)

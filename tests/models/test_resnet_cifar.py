@@ -99,10 +99,12 @@ def test_without_init_cfg_weights_are_pytorchs():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize('depth', [18, 50, 33, '32', None])
+@pytest.mark.parametrize('depth', [18, 50, 33])
 def test_bad_depth(depth):
     with pytest.raises(ValueError, match=r'depth must be one of 20, 32, 44, 56, got'):
         ResNetCIFAR(depth)
+    with pytest.raises(TypeError, match='depth must be an integer, got'):
+        ResNetCIFAR(str(depth))
 
 
 def test_other_channels_norm_and_misspelt_options():

@@ -232,7 +232,6 @@ def test_guard_against_host_reads_works(monkeypatch):
     (dict(projector=None, queue=None, contrastive_loss=None,
           key_encoder=dict(type='ExponentialMovingAverage')),
      'model.key_encoder is set but model.contrastive_loss is not'),
-    (dict(key_encoder=0.999), 'model.key_encoder must be a config'),
     (dict(key_encoder=dict(type='ExponentialMovingAverage', update_buffers=True)),
      'key_encoder.update_buffers=True'),
     (dict(contrastive_loss=None), 'model.projector is set but model.contrastive_loss is not'),
@@ -253,6 +252,8 @@ def test_bad_configs(changes, message):
 
 
 def test_misspelt_key_of_a_component():
+    with pytest.raises(TypeError, match=r'key_encoder must be a dict or None, got 0\.999'):
+        SiameseClassifier(**config(key_encoder=0.999))
     with pytest.raises(TypeError, match=r'no option `num_positive` \(given: 1\).*`num_positives`'):
         SiameseClassifier(**config(contrastive_loss=dict(type='SPMLoss', num_positive=1)))
     with pytest.raises(TypeError, match='Did you mean `cls_views`'):

@@ -28,7 +28,7 @@ class BadImageHook(Hook):
     once in the log, with the reason; at the end all are listed in ``undecodable_images.txt`` in
     the work directory. The report is part of every checkpoint, and counts only what was trained
     on, not what was loaded ahead. In validation and test nothing is replaced: the error names the
-    file.
+    file. Data whose labels cannot be read (several an image, say) are left alone, with a warning.
 
     Args:
         on_error: ``'replace'``, or ``'raise'`` to end the run at the first damaged file.
@@ -64,8 +64,9 @@ class BadImageHook(Hook):
         try:
             self._dataset = ReplacingDataset(loader.dataset, self.on_error, self.limit)
         except ValueError as error:
-            raise ValueError(f'train_dataloader.dataset: {error}; or train without BadImageHook: '
-                             'default_hooks = dict(bad_images=None)') from error
+            runner.logger.warning('an image that cannot be decoded will end the run, since '
+                                  f'BadImageHook cannot tell the classes of images: {error}')
+            return
         _set_loader(runner.train_loop, rebuild_loader(
             loader, dataset=self._dataset, collate_fn=CollateReplaced(loader.collate_fn)))
 
@@ -83,8 +84,9 @@ class BadImageHook(Hook):
             self._check(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        self.gather_state(runner)
-        self._check(runner)
+        if self._dataset is not None:
+            self.gather_state(runner)
+            self._check(runner)
 
     def gather_state(self, runner: Runner) -> None:
         """Merges the reports of all ranks; to be called on all of them, before a checkpoint."""

@@ -55,7 +55,7 @@ class FiniteHook(Hook):
     priority = 'VERY_HIGH'
 
     def __init__(self, max_skipped: int = 0) -> None:
-        if not isinstance(max_skipped, int) or max_skipped < 0:
+        if max_skipped < 0:
             raise ValueError('FiniteHook: max_skipped must be a number of steps, 0 or more, got '
                              f'{max_skipped!r}')
         self.max_skipped = max_skipped
