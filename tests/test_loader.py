@@ -1,9 +1,9 @@
-"""rebuild_loader: the same settings with other parts."""
+"""Data loaders built anew with other parts, and their workers."""
 
 import pytest
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 
-from rescom_mm.utils.loader import rebuild_loader
+from rescom_mm.utils.loader import iterating, rebuild_loader, stop_workers
 
 DATA = list(range(11))
 SETTINGS = ('num_workers', 'pin_memory', 'timeout', 'worker_init_fn', 'generator',
@@ -43,3 +43,21 @@ def test_changes_win():
     assert new.sampler is sampler and new.batch_sampler.sampler is sampler
     assert sorted(index for batch in new for index in batch) == DATA
     assert loader.collate_fn is not list
+
+
+@pytest.mark.parametrize('persistent', [False, True])
+def test_workers_end(persistent):
+    """With the block, be it by an error; those that persist when they are told to."""
+    loader = DataLoader(DATA, num_workers=2, persistent_workers=persistent)
+    with pytest.raises(KeyError), iterating(loader) as batches:
+        workers = batches._workers
+        assert int(next(batches)) == 0 and all(worker.is_alive() for worker in workers)
+        raise KeyError
+    assert all(worker.is_alive() == persistent for worker in workers)
+    stop_workers(loader)
+    assert not any(worker.is_alive() for worker in workers)
+    assert [int(batch) for batch in loader] == DATA  # and it begins anew
+    stop_workers(loader)
+    with iterating(DataLoader(DATA)) as batches:
+        assert [int(batch) for batch in batches] == DATA
+    stop_workers(DataLoader(DATA))

@@ -6,17 +6,18 @@ the data loader has given, which runs ahead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import Any
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import SyncBuffersHook
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 from torch.utils.data import BatchSampler, IterableDataset
 
 from ..datasets import PositionedSampler, SeededDataset
-from ..utils import rebuild_loader
+from ..utils import iterating, rebuild_loader, stop_workers
 
 
 class ResumableLoop:
@@ -75,6 +76,18 @@ class ResumableLoop:
         self._entered = (number, self._iter, consumed)
         self.sampler.start(number, consumed)
 
+    def run(self) -> nn.Module:
+        """Launches training."""
+        try:
+            return self._train()
+        finally:
+            for loop in (self, self.runner._val_loop):
+                if isinstance(loop, BaseLoop):
+                    stop_workers(loop.dataloader)
+
+    def _train(self) -> nn.Module:
+        raise NotImplementedError
+
     def _validation_is_due(self) -> bool:
         raise NotImplementedError
 
@@ -113,8 +126,7 @@ class ResumableEpochLoop(ResumableLoop, EpochBasedTrainLoop):
         batches = left // size if self.dataloader.drop_last else -(-left // size)
         return len(self.dataloader) - batches
 
-    def run(self) -> nn.Module:
-        """Launches training."""
+    def _train(self) -> nn.Module:
         self.runner.call_hook('before_train')
         if self._resumed and self._epoch > 0 and self._entered[2] == 0 \
                 and self.validated != self._iter:
@@ -138,8 +150,9 @@ class ResumableEpochLoop(ResumableLoop, EpochBasedTrainLoop):
         # after DistSamplerSeedHook
         self._begin_pass(self._epoch, self._entered[2] if self._resumed else 0)
         self._resumed = False
-        for idx, data_batch in enumerate(self.dataloader, self._first_batch()):
-            self.run_iter(idx, data_batch)
+        with iterating(self.dataloader) as batches:
+            for idx, data_batch in enumerate(batches, self._first_batch()):
+                self.run_iter(idx, data_batch)
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
 
@@ -157,29 +170,29 @@ class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
         number, done = divmod(meta['iter'], len(self.dataloader))
         return number, done * self.global_batch
 
-    def run(self) -> nn.Module:
-        """Launches training."""
+    def _train(self) -> nn.Module:
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         if self._resumed and self._iter > 0 and self.validated != self._iter:
             self._decide_current_val_interval()
             self._validate_again()
-        batches = self._batches()
-        while self._iter < self._max_iters and not self.stop_training:
-            self.runner.model.train()
-            self.run_iter(next(batches))
-            self._decide_current_val_interval()
-            self._validate()
+        with closing(self._batches()) as batches:
+            while self._iter < self._max_iters and not self.stop_training:
+                self.runner.model.train()
+                self.run_iter(next(batches))
+                self._decide_current_val_interval()
+                self._validate()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
 
-    def _batches(self) -> Iterator[Any]:
+    def _batches(self) -> Generator[Any, None, None]:
         """The batches of one pass after the other."""
         number, _, consumed = self._entered
         while True:
             self._begin_pass(number, consumed)
-            yield from self.dataloader
+            with iterating(self.dataloader) as batches:
+                yield from batches
             if consumed == 0 and self._iter == self._entered[1]:
                 raise ValueError('train_dataloader gives no batch; add images, or make its '
                                  'batch_size smaller or drop_last=False')

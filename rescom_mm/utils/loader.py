@@ -1,7 +1,9 @@
-"""Building a data loader anew with other parts."""
+"""Data loaders: building one anew with other parts, and ending its workers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -28,3 +30,28 @@ def rebuild_loader(loader: DataLoader, **changes: Any) -> DataLoader:
     if hasattr(loader, 'in_order'):  # torch >= 2.6
         settings['in_order'] = loader.in_order
     return DataLoader(**{**settings, **batches, **changes})
+
+
+@contextmanager
+def iterating(loader: DataLoader) -> Iterator[Iterator[Any]]:
+    """An iterator over a data loader; its workers, if they do not persist, end with the block."""
+    iterator = iter(loader)
+    try:
+        yield iterator
+    finally:
+        if not loader.persistent_workers:
+            _stop(iterator)
+
+
+def stop_workers(loader: DataLoader) -> None:
+    """Ends the persistent workers of a data loader, where it has any.
+
+    Left to the garbage collector, an iterator waits 5 s for each of its workers.
+    """
+    iterator, loader._iterator = loader._iterator, None
+    _stop(iterator)
+
+
+def _stop(iterator: Any) -> None:
+    if hasattr(iterator, '_shutdown_workers'):  # it has workers
+        iterator._shutdown_workers()
