@@ -1,7 +1,6 @@
 """The supervised contrastive loss of ResCom.
 
-Shape suffixes: M rows (both views), A anchors, Q slots of the queue, N candidates of an anchor,
-C classes, D dimension.
+Shape suffixes: M rows (both views), A anchors, C classes, D dimension.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from ...utils import NeedsClassCounts, check_options
 from ..queues import ClassBalancedQueue, KeyQueue, ReversedQueue
+from .contrast import SupervisedContrast
 
 
 def effective_number_weights(counts: Sequence[int], beta: float) -> Tensor:
@@ -153,66 +153,12 @@ class SPMLoss(NeedsClassCounts, nn.Module):
             if self._weight_C.device != z_MD.device:
                 self._weight_C = self._weight_C.to(z_MD.device)
         with torch.autocast(z_MD.device.type, enabled=False):
-            z_MD = z_MD.float()
             anchors = len(z_MD) if self.anchors == 'both' else len(z_MD) // 2
-            z_AD, labels_A = z_MD[:anchors], labels_M[:anchors]
-            similarities, positives = [], []
-            if self.in_batch_pairs:
-                sim_AM, pos_AM = self._batch_pairs(z_AD, labels_A, z_MD, labels_M)
-                similarities.append(sim_AM)
-                positives.append(pos_AM)
-            if queue is not None:
-                sim_AN, pos_AN = self._queue_pairs(z_AD, labels_A, queue)
-                similarities.append(sim_AN)
-                positives.append(pos_AN)
-            loss_A = _supcon(torch.cat(similarities, 1) / self.temperature,
-                             torch.cat(positives, 1))
+            factor_A = z_MD.new_full((anchors,), self.loss_weight / max(anchors, 1),
+                                     dtype=torch.float32)
             if self.needs_counts:
-                loss_A = loss_A * self._weight_C[labels_A]  # type: ignore[index]
-            return self.loss_weight * loss_A.mean()
-
-    @staticmethod
-    def _batch_pairs(z_AD: Tensor, labels_A: Tensor, z_MD: Tensor,
-                     labels_M: Tensor) -> tuple[Tensor, Tensor]:
-        """All rows of the batch; an anchor itself is left out as -inf."""
-        sim_AM = z_AD @ z_MD.T
-        pos_AM = labels_A[:, None] == labels_M
-        sim_AM = sim_AM.diagonal_scatter(sim_AM.new_full((len(z_AD),), -torch.inf))
-        return sim_AM, pos_AM.diagonal_scatter(pos_AM.new_zeros(len(z_AD)))
-
-    def _queue_pairs(self, z_AD: Tensor, labels_A: Tensor,
-                     queue: KeyQueue) -> tuple[Tensor, Tensor]:
-        """Keys of the queue, mined where asked for; what is no candidate is -inf."""
-        sim_AQ = z_AD @ queue.keys.T
-        own_AQ = labels_A[:, None] == queue.labels
-        sim_AQ = sim_AQ.masked_fill(~queue.valid, -torch.inf)
-        if self.num_positives is None and self.num_negatives is None:
-            return sim_AQ, own_AQ & queue.valid
-
-        pos_AQ, neg_AQ = own_AQ & queue.valid, sim_AQ.masked_fill(own_AQ, -torch.inf)
-        if self.num_positives is None:
-            pos_AN = pos_AQ
-            pos_sim_AN = sim_AQ.masked_fill(~pos_AQ, -torch.inf)
-        else:
-            hard_AN = sim_AQ.masked_fill(~pos_AQ, torch.inf).topk(
-                self.num_positives, dim=1, largest=False).values
-            pos_AN = hard_AN < torch.inf  # fewer than K+ keys: the rest is no candidate
-            pos_sim_AN = hard_AN.masked_fill(~pos_AN, -torch.inf)
-        if self.num_negatives is not None:
-            neg_AQ = neg_AQ.topk(self.num_negatives, dim=1).values
-        return (torch.cat([pos_sim_AN, neg_AQ], 1),
-                torch.cat([pos_AN, torch.zeros_like(neg_AQ, dtype=torch.bool)], 1))
-
-
-def _supcon(logits_AN: Tensor, positive_AN: Tensor) -> Tensor:
-    """``[A]`` losses: logsumexp of the candidates minus the mean of the positives.
-
-    Entries of -inf are no candidates. Anchors without a positive give exactly 0.
-    """
-    count_A = positive_AN.sum(1)
-    has_positive_A = count_A > 0
-    # a row of -inf alone has no softmax; whatever has no positive becomes a harmless constant
-    logits_AN = logits_AN.masked_fill(~has_positive_A[:, None], 0)
-    positives_A = logits_AN.masked_fill(~positive_AN, 0).sum(1)
-    loss_A = logits_AN.logsumexp(1) - positives_A / count_A.clamp(min=1)
-    return loss_A.masked_fill(~has_positive_A, 0)
+                factor_A *= self._weight_C[labels_M[:anchors]]  # type: ignore[index]
+            loss: Tensor = SupervisedContrast.apply(
+                z_MD.float(), labels_M, factor_A, queue,
+                (self.num_positives, self.num_negatives), self.temperature, self.in_batch_pairs)
+            return loss

@@ -53,3 +53,7 @@ class ClassBalancedQueue(KeyQueue):
 
     def group_of(self, labels_N: Tensor) -> Tensor:
         return labels_N
+
+    def slots_of(self, labels_A: Tensor) -> Tensor:
+        slots_K = torch.arange(self.keys_per_class, device=labels_A.device)
+        return labels_A[:, None] * self.keys_per_class + slots_K

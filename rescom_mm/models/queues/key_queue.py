@@ -85,6 +85,10 @@ class KeyQueue(nn.Module):
         """Group of each row; rows of label -1 may get any group."""
         raise NotImplementedError
 
+    def slots_of(self, labels_A: Tensor) -> Tensor | None:
+        """``[A, K]`` int64 slots of each row's class; None where classes have different K."""
+        return None
+
     def stage(self, keys_VBD: Tensor, labels_B: Tensor) -> None:
         """Remembers this step's keys until :meth:`commit`; a second call replaces the first.
 
