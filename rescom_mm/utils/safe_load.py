@@ -51,6 +51,7 @@ class _History(HistoryBuffer):
         self.max_length = int(state['max_length'])
         self._log_history = np.asarray(state['_log_history'])
         self._count_history = np.asarray(state['_count_history'])
+        self._set_default_statistics()  # a process that only loads has none yet
 
 
 for _attribute in ('__module__', '__name__', '__qualname__'):

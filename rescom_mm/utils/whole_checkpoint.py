@@ -84,7 +84,7 @@ def newest_resumable(folder: str | Path, optimizer: bool = True,
         _names(osp.splitext(template)[0]) + r'-[0-9a-f]{8}\.pth', 'best_.*'))  # of CheckpointHook
     files = [path for path in folder.glob('*') if path.is_file() and (
         re.fullmatch(regular, path.name)
-        or path.suffix == '.pth' and not re.fullmatch(weights_alone, path.name))]
+        or (path.suffix == '.pth' and not re.fullmatch(weights_alone, path.name)))]
     for path in sorted(files, key=_written, reverse=True):
         reason, iteration = _inspect(path, optimizer)
         if reason is None:

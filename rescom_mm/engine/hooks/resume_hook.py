@@ -95,6 +95,9 @@ class ResumeHook(Hook):
                           'up to rounding; set train_dataloader.drop_last=True')
         for hook, counts in zip(_early_stopping(runner), state.get('early_stopping', ())):
             hook.wait_count, hook.best_score = counts
+            if state.get('stop_training') and (
+                    hook.wait_count >= hook.patience or hook.stopping_threshold is not None):
+                loop.stop_training = True
         if state:
             restore_rank_state(runner, state['ranks'])
         self._saved = None
@@ -137,6 +140,7 @@ class ResumeHook(Hook):
             seed=self._seed, threads=torch.get_num_threads(), world_size=get_world_size(),
             early_stopping=[(hook.wait_count, float(hook.best_score))
                             for hook in _early_stopping(runner)],
+            stop_training=getattr(loop, 'stop_training', False),
             ranks=self._gathered or [])
         self._gathered = None
         if isinstance(loop, ResumableLoop):
