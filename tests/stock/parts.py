@@ -43,9 +43,9 @@ def stock_faults(**options):
 
 CONFIG = '''
 default_scope = 'mmpretrain'
-custom_imports = dict(imports={imports})
+custom_imports = dict(imports=['gloo'])
 pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=8), dict(type='PackInputs')]
-train_dataloader = dict(batch_size=8, num_workers=0, dataset=dict(
+train_dataloader = dict(batch_size=8, num_workers=0, persistent_workers=False, dataset=dict(
     type='CustomDataset', data_root={data!r}, pipeline=pipeline),
     sampler=dict(type='DefaultSampler', shuffle=True))
 train_cfg = dict(by_epoch=True, max_epochs={epochs}, val_interval=1000)
@@ -58,16 +58,31 @@ model = dict(
               loss=dict(type='CrossEntropyLoss')))
 model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None,
                          broadcast_buffers=False)
-default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts={keep}))
+default_hooks = dict(
+    logger=dict(type='LoggerHook', interval=1),
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts={keep}))
 randomness = dict(seed=0)
 '''
 
 
-def plain_config(folder, epochs=3, keep=-1, imports=()):
+# mmengine alone cannot begin a distributed training without a GPU
+GLOO = '''
+import os
+import torch.distributed as dist
+if 'RANK' in os.environ and not dist.is_initialized():
+    dist.init_process_group('gloo')
+'''
+
+
+def plain_config(folder, epochs=3, keep=-1):
     """Writes 32 images of two classes, and a config of mmpretrain's parts alone: 4 iterations an
-    epoch, a checkpoint after each epoch. Returns the config's path."""
+    epoch, a checkpoint after each epoch. Returns the config's path.
+
+    The folder must be on the Python path.
+    """
     write_folders(folder / 'data', (16, 16), np.random.default_rng(0))
-    (folder / 'plain.py').write_text(CONFIG.format(
-        data=str(folder / 'data'), epochs=epochs, keep=keep, imports=list(imports)))
+    (folder / 'plain.py').write_text(CONFIG.format(data=str(folder / 'data'), epochs=epochs,
+                                                   keep=keep))
+    (folder / 'gloo.py').write_text(GLOO)
     (folder / 'sitecustomize.py').write_text(SITECUSTOMIZE)
     return folder / 'plain.py'

@@ -1,5 +1,6 @@
 """What mmengine leaves of checkpoints when writing is interrupted."""
 
+import errno
 import json
 import os
 import shutil
@@ -7,6 +8,8 @@ import shutil
 import pytest
 from mmengine.fileio import LocalBackend
 
+from rescom_mm.compat import _version
+from rescom_mm.utils.whole_checkpoint import why_not_resumable
 from tests.engine.test_checkpoints import (  # noqa: F401
     DAMAGE,
     SHORT,
@@ -64,43 +67,49 @@ def resumed_alone(folder, *runs):
 
 @pytest.mark.slow
 def test_damaged_file(tmp_path):
-    """x"""
+    """What `last_checkpoint` names is loaded, whole or not: `--resume` ends with RuntimeError,
+    EOFError or KeyError where the file is torn, empty or foreign, though the one before it is
+    whole. A flipped bit goes unnoticed."""
     begun = tmp_path / 'begun'
     begun.mkdir()
-    print(resumed_alone(tmp_path, begun))
+    assert resumed_alone(tmp_path, begun) == [12]
     (begun / 'epoch_3.pth').unlink()
-    (begun / 'last_checkpoint').unlink()
     runs = [tmp_path / kind for kind in DAMAGE]
     for kind, folder in zip(DAMAGE, runs):
         shutil.copytree(begun, folder)
         (folder / 'last_checkpoint').write_text(str(folder / 'epoch_2.pth'))
         DAMAGE[kind][0](folder / 'epoch_2.pth')
     shutil.rmtree(tmp_path / 'data')
-    for k, s in zip(DAMAGE, resumed_alone(tmp_path, *runs)):
-        print(k, '<<', s, '>>')
-    assert 0
+    said = dict(zip(DAMAGE, resumed_alone(tmp_path, *runs)))
+    if said['flipped'] != 12:  # mmengine 0.10.7 on torch 2.6 and newer: nor its own checkpoints
+        assert set(map(type, said.values())) == {str} and _version('mmengine') is not None
+        return
+    assert {kind: error.split(':')[0] for kind, error in said.items() if kind != 'flipped'} == dict(
+        torn='RuntimeError', empty='EOFError', text='KeyError', weights='KeyError',
+        tensor='RuntimeError', zip='RuntimeError')
+    assert not any('epoch_2' in str(error) for error in said.values())
 
 
 @pytest.mark.slow
-def test_full_disk(tmp_path, small_disk, monkeypatch):  # noqa: F811
-    """x"""
-    for keep in (-1, 1):
-        folder, run = small_disk / str(keep), tmp_path / str(keep)
-        more = options(keep, hook=dict(out_dir=str(folder)))
-        put = LocalBackend.put
+@pytest.mark.parametrize('keep', [1, -1])
+def test_full_disk(tmp_path, small_disk, monkeypatch, keep):  # noqa: F811
+    """OSError [Errno 28] that names no file, and a torn file under the new name; with
+    `max_keep_ckpts=1` the previous one was removed before, so that no whole checkpoint is left."""
+    put = LocalBackend.put
 
-        def filling_put(self, obj, filepath):
-            put(self, obj, filepath)
-            if str(filepath).endswith('epoch_1.pth'):
-                stat = os.statvfs(small_disk)
-                free = stat.f_bavail * stat.f_frsize
-                (small_disk / 'others').write_bytes(bytes(free - len(obj) // 2 if keep < 0 else free))
+    def filling_put(self, obj, filepath):
+        """Somebody else takes the place that the second checkpoint would need."""
+        if str(filepath).endswith('epoch_2.pth'):
+            disk = os.statvfs(small_disk)
+            (small_disk / 'others').write_bytes(bytes(disk.f_bavail * disk.f_frsize
+                                                      - len(obj) // 2))
+        put(self, obj, filepath)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(LocalBackend, 'put', filling_put)
-            with pytest.raises(BaseException) as e:
-                train(run, epochs=3, **more)
-        run = folder / str(keep)
-        print(keep, type(e.value), e.value, os.listdir(run), [os.path.getsize(x) for x in run.glob('*')])
-        (small_disk / 'others').unlink()
-    assert 0
+    monkeypatch.setattr(LocalBackend, 'put', filling_put)
+    more = options(keep, hook=dict(out_dir=str(small_disk)))
+    with pytest.raises(OSError, match='No space left on device') as error:
+        train(tmp_path / 'run', epochs=3, **more)
+    assert error.value.errno == errno.ENOSPC and error.value.filename is None
+    whole = [why_not_resumable(small_disk / 'run' / name) is None
+             for name in names(small_disk / 'run')]
+    assert whole == ([False] if keep == 1 else [True, False])
