@@ -59,7 +59,8 @@ def test_tools(trained, tmp_path, whose, tool, kind, monkeypatch):
     if kind == 'programs':
         run()
     else:
-        with pytest.raises((UnsafeCheckpointError, ValueError), match='more than a checkpoint needs'):
+        with pytest.raises((UnsafeCheckpointError, ValueError),
+                           match='more than a checkpoint needs'):
             run()
     assert not marker.exists()
 

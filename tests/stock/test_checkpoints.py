@@ -51,7 +51,7 @@ def test_death_while_writing(tmp_path, monkeypatch, keep):
     assert names(tmp_path) == [f'epoch_{i}.pth' for i in ((3,) if keep == 1 else (1, 2, 3))]
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'epoch_2.pth')
     if keep == 1:
-        with pytest.raises(FileNotFoundError, match='epoch_2.pth can not be found'):
+        with pytest.raises(FileNotFoundError, match=r'epoch_2\.pth can not be found'):
             train(tmp_path, epochs=3, resume=True, **options(keep))
     else:
         assert train(tmp_path, epochs=3, resume=True, **options(keep)).iter == 12

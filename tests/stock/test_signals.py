@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.apis.test_launch import HEAD, SLEEP, alive, end, wait_ready
+from tests.apis.test_launch import HEAD, SLEEP, alive, wait_ready
 from tests.apis.test_stopping import STOCK, Run
 from tests.engine.test_stop_hook import children
 from tests.stock.parts import plain_config
