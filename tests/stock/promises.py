@@ -39,8 +39,9 @@ SECTIONS = {
         Promise('Ranks that were given different lists are told so before training.',
                 ['engine/test_resume.py::test_two_ranks'],
                 ['test_distributed.py::test_other_lists']),
-        Promise('Another number of processes at `--resume`: the epoch goes on in its order, and one '
-                'line says what changes.', ['engine/test_resume.py::test_another_number_of_ranks'],
+        Promise('Another number of processes at `--resume`: the epoch goes on in its order, and '
+                'one line says what changes.',
+                ['engine/test_resume.py::test_another_number_of_ranks'],
                 ['test_resume.py::test_another_number_of_ranks']),
         Promise('A process that dies ends the others within 30 s; the message names it, and its '
                 'code is returned.',

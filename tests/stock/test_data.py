@@ -27,11 +27,18 @@ def damaged(folder, damage):
 
 @pytest.mark.parametrize('damage', [damage for damage in DAMAGES if damage != 'truncated JPEG'])
 def test_damaged_image(tmp_path, damage):
-    """One of them ends the run, in training as in validation; for an empty file with an error of
-    OpenCV that names no file."""
+    """The loader raises, which ends the run; for an empty file with an error of OpenCV that names
+    no file. `ignore_empty=True` is for files that are missing or empty, and changes nothing for
+    others."""
+    results = damaged(tmp_path, damage)
     with pytest.raises((AssertionError, FileNotFoundError, cv2.error)) as error:
-        LoadImageFromFile()(damaged(tmp_path, damage))
+        LoadImageFromFile()(results)
     assert ('class0' in str(error.value)) == (damage != 'zero bytes')
+    if damage in ('missing', 'zero bytes'):
+        assert LoadImageFromFile(ignore_empty=True)(results) is None
+    else:
+        with pytest.raises(AssertionError):
+            LoadImageFromFile(ignore_empty=True)(results)
 
 
 def test_truncated_jpeg(tmp_path):
@@ -52,7 +59,7 @@ def test_truncated_jpeg(tmp_path):
 def test_ignore_empty(data):  # noqa: F811
     """With `ignore_empty=True`, in the place of a file that is missing or empty comes any image of
     the data set: in that of a class with 14 images of 300, 95 % are of other classes, 40 % of the
-    largest. Nothing is reported, and other damage ends the run all the same."""
+    largest."""
     folder, files = data
     dataset = DATASETS.build(dict(
         type='CustomDataset', data_root=str(folder / 'data'), ann_file='train.txt',
@@ -92,8 +99,7 @@ def test_training(data, tmp_path):  # noqa: F811
 @pytest.mark.slow
 def test_validation(data, tmp_path):  # noqa: F811
     """The run ends, for an empty file with an error that names no file. With `ignore_empty=True`
-    and without `test_mode=True`, which no default sets, another image takes its place and the
-    accuracy is of other images, of which nothing is said."""
+    (and `test_mode=False`, the default) another image takes its place here too."""
     folder, files = data
     for path in files:  # training is sound
         Path(path).write_bytes(encode(Image.fromarray(smooth(np.random.default_rng(0))), 'PNG'))

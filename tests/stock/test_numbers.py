@@ -9,8 +9,7 @@ from tests.stock.parts import stock_faults
 
 
 def test_loss_that_is_not_finite(tmp_path):
-    """The weights are NaN from that step on, the checkpoints too, and the run goes to its end; with
-    `max_keep_ckpts=1` the last good checkpoint is gone one step later."""
+    """The weights are NaN from that step on, the checkpoints too, and the run goes to its end."""
     runner = build(tmp_path, {4: 'overflow'}, **stock_faults())
     runner.train()
     assert [finite(only(state, 'model.')) for state in runner.states] == [True] * 4 + [False] * 4
@@ -22,12 +21,16 @@ def test_loss_that_is_not_finite(tmp_path):
 
 @pytest.mark.slow
 def test_gradients_that_are_not_finite(tmp_path):
-    """The same, though the loss of that step is finite; `clip_grad` turns all weights to NaN."""
-    for clip in (None, dict(max_norm=1.0)):
-        runner = build(tmp_path / str(clip), {2: 'gradient'},
-                       **stock_faults(optim_wrapper__clip_grad=clip))
+    """The same, though the loss of that step is finite, and with `clip_grad` too; with
+    `max_keep_ckpts=1` no good checkpoint is left."""
+    for name, options in (('plain', {}), ('clipped', dict(optim_wrapper__clip_grad=dict(
+            max_norm=1.0)))):
+        runner = build(tmp_path / name, {2: 'gradient'}, **stock_faults(
+            default_hooks__checkpoint__max_keep_ckpts=1, **options))
         runner.train()
-        assert not finite(only(runner.states[-1], 'model.'))
+        assert runner.iter == 7 and not finite(only(runner.states[2], 'model.'))
+        assert [path.name for path in (tmp_path / name).glob('*.pth')] == ['iter_7.pth']
+        assert not finite(load(tmp_path / name / 'iter_7.pth')['state_dict'])
 
 
 @pytest.mark.slow

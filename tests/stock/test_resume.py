@@ -103,8 +103,8 @@ def resumed(folder):
 
 @pytest.mark.slow
 def test_another_number_of_ranks(tmp_path):
-    """Nothing is said, and an iteration takes 48 images in place of 24: mmengine looks for
-    `gpu_ids` in the config of the checkpoint, which none has."""
+    """Nothing is said, and an iteration takes 48 images in place of 24: mmengine's check of this
+    reads `meta['config']`, while its checkpoints have `meta['cfg']`."""
     told = []
     for world in (1, 2):
         stock_run(tmp_path / str(world), train_dataloader__batch_size=24, stop=dict(iteration=5))
@@ -116,3 +116,5 @@ def test_another_number_of_ranks(tmp_path):
     (alone,), (first, second) = told
     assert first[0] == alone[0] and not any('process' in text or 'GPU' in text for text in first[0])
     assert alone[1][0] == 24 and first[1][0] + second[1][0] == 48
+    meta = load(tmp_path / '1' / 'iter_5.pth')['meta']
+    assert 'cfg' in meta and 'config' not in meta
