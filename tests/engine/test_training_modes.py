@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import FlexibleRunner, Runner
-from mmpretrain.registry import HOOKS
+from mmpretrain.registry import HOOKS, MODELS
 
 import tests.engine.test_resume  # noqa: F401  registers CPUAmp
 from rescom_mm.engine import strategies
@@ -187,11 +187,12 @@ def test_all_at_once(tmp_path):
     in_processes(2, trains_and_resumes, tmp_path, 'all at once')
 
 
+@pytest.mark.slow
 def test_wrapped_by_torch_compile(tmp_path):
     """``torch.compile(model)`` instead of mmengine's ``compile=True``: hooks find all they need."""
     cfg = few_config(tmp_path, train_cfg__max_epochs=1, **MOCO)
     cfg.default_hooks.pop('ema')
-    model = torch.compile(Runner.build_model(None, cfg.model), backend='eager')
+    model = torch.compile(MODELS.build(cfg.model), backend='eager')
     cfg.model = model
     runner = Runner(**{name: cfg[name] for name in (
         'model', 'work_dir', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'default_hooks',
