@@ -16,7 +16,8 @@ class FaultyLoss(torch.nn.Module):
     """Cross-entropy; at the calls of ``faults`` (from 1) something else, on one rank or all.
 
     ``'nan'`` and ``'inf'`` are losses (the latter with finite gradients of its own),
-    ``'gradient'`` is an infinite gradient of a finite loss, ``'memory'`` a full device.
+    ``'overflow'`` is the loss of infinite scores, NaN as its gradients are, ``'gradient'`` an
+    infinite gradient of a finite loss, ``'memory'`` a full device.
     """
 
     def __init__(self, faults, rank=None):
@@ -30,6 +31,8 @@ class FaultyLoss(torch.nn.Module):
         kind = self.faults.get(self.calls) if self.rank in (None, get_rank()) else None
         if kind == 'gradient':
             cls_score.register_hook(lambda gradient: gradient * torch.inf)
+        elif kind == 'overflow':
+            cls_score = cls_score * torch.inf
         elif kind == 'memory':
             raise torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 MiB.')
         loss = torch.nn.functional.cross_entropy(cls_score, label)

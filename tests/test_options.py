@@ -11,6 +11,7 @@ from mmengine.config import ConfigDict
 from mmpretrain.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
 from torch import nn
 
+from rescom_mm.engine import WholeCheckpointHook
 from rescom_mm.models import SiameseClassifier
 from rescom_mm.utils import check_options
 from rescom_mm.utils.options import _parameters
@@ -48,6 +49,12 @@ SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS, st.binary(max_size
 VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=4), st.lists(st.integers(-1, 9), max_size=9),
                    st.dictionaries(st.sampled_from(['a', 'img_path', 'backend']), SCALARS),
                    st.sets(st.integers(0, 3)), st.builds(object))
+
+
+def test_options_of_other_packages_are_not_judged():
+    """mmengine takes a string where its annotation says a list."""
+    hook = WholeCheckpointHook(interval=1, save_best='shot/all', greater_keys='shot')
+    assert hook.greater_keys == ('shot',)
 
 
 @pytest.fixture(scope='module')

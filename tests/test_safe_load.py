@@ -227,6 +227,12 @@ def test_flexible_runner(tmp_path, kind):
     assert not marker.exists()
 
 
+def test_a_process_that_only_loads_has_the_statistics_too(tmp_path, monkeypatch):
+    torch.save(HistoryBuffer([1.0, 2.0], [1, 1]), tmp_path / 'file.pth')
+    monkeypatch.setattr(HistoryBuffer, '_statistics_methods', {})
+    assert safe_load(tmp_path / 'file.pth').statistics('mean') == 1.5
+
+
 def test_others_are_left_alone(tmp_path):
     """torch.load itself, and its list of allowed globals, are as they were."""
     load, registered = torch.load, list(torch.serialization.get_safe_globals())

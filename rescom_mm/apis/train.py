@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from ..engine.hooks.checkpoint_hook import START_FROM
 from ..utils.stop import exit_on_stop_signals
 from .cli import (
     add_common_options,
@@ -48,7 +49,10 @@ def build_config(args: argparse.Namespace) -> Config:
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.resume is not None:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        if args.resume == 'auto':
+            cfg[START_FROM], cfg.load_from = cfg.get('load_from'), None
+        else:
+            cfg.load_from = args.resume
         # (which one 'auto' is, and whether it is whole, WholeCheckpointHook finds out)
         if args.resume != 'auto' and '://' not in args.resume and not Path(args.resume).is_file():
             raise SystemExit(f'--resume: checkpoint {args.resume} does not exist')

@@ -49,8 +49,10 @@ def zero_unless_finite(gradients: list[Tensor]) -> Tensor:
 
 
 def _gradients(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    return [p.grad for group in optimizer.param_groups for p in group['params']
-            if p.grad is not None and p.grad.numel()]
+    gradients = [p.grad._values() if p.grad.is_sparse else p.grad
+                 for group in optimizer.param_groups for p in group['params']
+                 if p.grad is not None]
+    return [gradient for gradient in gradients if gradient.numel()]
 
 
 class Guard:
@@ -124,6 +126,7 @@ class SkippingGuard(Guard):
     accumulation the step is made of several iterations and left out as a whole.
 
     Attributes:
+        drop: whether the step that this iteration is part of will be left out.
         skipped: whether this iteration's loss, or the gradients of its step, were not finite.
         stepped: False where this iteration would have stepped and did not.
     """
@@ -132,7 +135,7 @@ class SkippingGuard(Guard):
         super().__init__(wrapper)
         self._step = wrapper.step
         wrapper.step = self.step
-        self._drop = False
+        self.drop = False
         self.start_iteration()
 
     def remove(self) -> None:
@@ -146,13 +149,13 @@ class SkippingGuard(Guard):
         if _on_all_ranks(torch.isfinite(loss.detach()).all()):
             self._backward(loss, **kwargs)
             return
-        self.skipped = self._drop = True
+        self.skipped = self.drop = True
         self.wrapper._inner_count += 1  # what every backward of a wrapper does
 
     def step(self, **kwargs: Any) -> None:
         """Stands in for the wrapper's ``step``, which ``zero_grad`` follows."""
-        if self._drop:
-            self._drop = self.stepped = False
+        if self.drop:
+            self.drop = self.stepped = False
         else:
             self._step(**kwargs)
 

@@ -30,7 +30,8 @@ def describe_run(runner: Runner) -> dict[str, Any]:
         versions=versions(),
         hardware=hardware(),
         seed=runner.seed,
-        deterministic=bool(runner.deterministic),
+        # (a FlexibleRunner cannot be asked)
+        deterministic=torch.are_deterministic_algorithms_enabled(),
         batch_size=dict(per_process=runner.train_dataloader.batch_size,
                         processes=get_world_size()),
         config_text=runner.cfg.pretty_text)

@@ -50,8 +50,9 @@ _NOT_DATA = ('check_md5', 'download', 'lazy_init', 'max_refetch', 'serialize_dat
 def experiment(cfg: Config) -> dict[str, Any]:
     """The entries of a config that decide what comes out, JSON-ready."""
     entries = cfg.to_dict()
+    start = entries.pop('load_from_at_first', None)  # of train.py --resume
     if entries.get('resume'):
-        entries['load_from'] = None  # the run's own checkpoint
+        entries['load_from'] = start  # instead of the run's own checkpoint
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if entries.get(name):
             entries[name].setdefault('collate_fn', dict(type='default_collate'))  # train.py's

@@ -31,7 +31,9 @@ def _parameters(cls: type) -> dict[str, inspect.Parameter]:
             continue
         init = inspect.unwrap(base.__init__)  # type: ignore[misc]
         parameters = inspect.signature(init).parameters.values()
-        hints = _hints(init)
+        # kinds of our own options alone: others may take more than their annotations say
+        package = cls.__module__.partition('.')[0]
+        hints = _hints(init) if base.__module__.partition('.')[0] == package else {}
         for p in parameters:
             if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != 'self':
                 found.setdefault(p.name, p.replace(annotation=hints.get(p.name, Any)))

@@ -32,7 +32,15 @@ _torch_load = torch.load
 
 
 class UnsafeCheckpointError(RuntimeError):
-    """A file that wants more than a checkpoint needs; it was not loaded."""
+    """A file that wants more than a checkpoint needs; it was not loaded.
+
+    Attributes:
+        damaged: whether it is no checkpoint of weights at all, or a damaged one.
+    """
+
+    def __init__(self, message: str, damaged: bool = False) -> None:
+        super().__init__(message)
+        self.damaged = damaged
 
 
 class _History(HistoryBuffer):
@@ -43,6 +51,7 @@ class _History(HistoryBuffer):
         self.max_length = int(state['max_length'])
         self._log_history = np.asarray(state['_log_history'])
         self._count_history = np.asarray(state['_count_history'])
+        self._set_default_statistics()  # a process that only loads has none yet
 
 
 for _attribute in ('__module__', '__name__', '__qualname__'):
@@ -149,7 +158,8 @@ def safe_load(file: Any, map_location: Any = None, name: str | None = None,
         raise UnsafeCheckpointError(_refusal(
             name, f'it asks for {wanted[1]}, which is more than a checkpoint needs and could run '
             'anything' if wanted else 'it is damaged, or no checkpoint of weights '
-            f'({reason[1] if reason else str(error).splitlines()[0]})')) from None
+            f'({reason[1] if reason else str(error).splitlines()[0]})'),
+            damaged=wanted is None) from None
 
 
 def _is_tar(file: Any) -> bool:

@@ -1,5 +1,6 @@
 """Checkpoints are whole or not there: damage, full disks, and kills at any moment."""
 
+import datetime
 import errno
 import os
 import random
@@ -7,20 +8,23 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.runner import Runner
 
+from rescom_mm.apis.train import build_config, parse_args
 from rescom_mm.utils.atomic_backend import (
     AtomicLocalBackend,
     DiskFullError,
     remove_partial_files,
 )
+from rescom_mm.utils.experiment import experiment
 from rescom_mm.utils.whole_checkpoint import newest_resumable, why_not_resumable
 from tests import forked
-from tests.runs import load, tiny_config, train
+from tests.runs import TINY, load, tiny_config, train
 
 SHORT = dict(without=['results'], train_dataloader__batch_size=128, train_cfg__val_interval=1000)
 
@@ -103,6 +107,46 @@ def test_best_and_published_checkpoints_are_passed_over(two):
     assert not warnings and newest_resumable(two / 'none') is None
 
 
+def test_times_of_a_copy(two):
+    """What last_checkpoint names wins if it is further than the newest file, and whole."""
+    os.utime(two / 'epoch_2.pth', (1, 1))
+    (two / 'last_checkpoint').write_text('/where/it/was/epoch_2.pth')
+    warnings = []
+    assert newest_resumable(two, warn=warnings.append) == str(two / 'epoch_2.pth')
+    assert len(warnings) == 1 and 'are these times of a copy?' in warnings[0]
+    cut(two / 'epoch_2.pth')
+    assert newest_resumable(two) == str(two / 'epoch_1.pth')
+    (two / 'last_checkpoint').write_text('epoch_7.pth')
+    assert newest_resumable(two) == str(two / 'epoch_1.pth')
+
+
+@pytest.mark.parametrize('template', ['epoch_{}.pt', 'run-{:08d}.pth', '{:08d}'])
+def test_other_file_names(two, template):
+    name = template.format(7)
+    os.rename(two / 'epoch_1.pth', two / name)
+    shutil.copy(two / name, two / f'{os.path.splitext(name)[0]}-0a1b2c3d.pth')  # published
+    os.remove(two / 'epoch_2.pth')
+    assert newest_resumable(two, template=template) == str(two / name)
+
+
+def test_file_that_wants_too_much(two):
+    """It is not passed over: it may be the run's own, which would then start over."""
+    checkpoint = load(two / 'epoch_2.pth')
+    torch.save(dict(checkpoint, made=datetime.date(2026, 1, 1)), two / 'epoch_2.pth')
+    with pytest.raises(ValueError, match=r'epoch_2.pth was not loaded: it asks for datetime.date'):
+        iterations(two, resume=True)
+    assert sorted(path.name for path in two.glob('*.pth')) == ['epoch_1.pth', 'epoch_2.pth']
+
+
+def test_what_cannot_be_read_back_is_told_at_once(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(MMLogger, 'error', lambda self, text, *args: said.append(text))
+    runner = Runner.from_cfg(tiny_config(tmp_path, **SHORT))
+    runner.message_hub.update_info('made', datetime.date(2026, 1, 1))
+    runner.train()
+    assert len(said) == 1 and 'epoch_1.pth, which was just written, cannot be resumed' in said[0]
+
+
 def test_every_flipped_bit_is_found_or_harmless(two):
     """Some bytes of a zip file carry nothing: then the content is the same."""
     file, generator = two / 'epoch_2.pth', random.Random(0)
@@ -145,10 +189,20 @@ def test_resume_skips_a_torn_file(two):
     assert load(two / 'epoch_3.pth')['message_hub']['runtime_info']['last_ckpt'].endswith('3.pth')
 
 
-def test_nothing_whole_starts_from_the_beginning(two):
+def test_nothing_whole_starts_from_the_beginning(two, trained):
+    """Which is the config's load_from, where there is one."""
     for name in ('epoch_1.pth', 'epoch_2.pth'):
         cut(two / name)
-    assert iterations(two, resume=True) == list(range(12))
+    args = parse_args([str(TINY), '--resume', '--cfg-options',
+                       f'load_from={trained / "epoch_2.pth"}'])
+    loaded = build_config(args)
+    assert loaded.load_from is None
+    weights = []
+    with mock.patch.object(Runner, 'load_checkpoint', lambda self, file, *_: weights.append(file)):
+        assert iterations(two, resume=True,
+                          load_from_at_first=loaded.load_from_at_first) == list(range(12))
+    assert weights == [str(trained / 'epoch_2.pth')]
+    assert experiment(loaded)['load_from'] == weights[0]
 
 
 def test_explicit_path_must_be_whole(two):

@@ -27,6 +27,17 @@ def test_finite_gradients_keep_every_bit(dtype):
         assert torch.equal(gradient, was) and torch.equal(gradient.signbit(), was.signbit())
 
 
+@pytest.mark.parametrize('value', [1.0, torch.nan])
+def test_sparse_gradients(value):
+    embedding = nn.Embedding(5, 3, sparse=True)
+    wrapper = OptimWrapper(torch.optim.SGD(embedding.parameters(), lr=1))
+    guard, before = MaskingGuard(wrapper), embedding.weight.detach().clone()
+    wrapper.update_params((embedding(torch.tensor([1, 3, 1])) * value).sum())
+    moved = torch.tensor([0, 2, 0, 1, 0]) if value == 1 else torch.zeros(5)
+    torch.testing.assert_close(before - embedding.weight, moved[:, None].float().expand(5, 3))
+    assert guard.gradients_were_finite() == (value == 1)
+
+
 @pytest.mark.stack
 @pytest.mark.parametrize('value', [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize('where', range(4))

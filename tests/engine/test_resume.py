@@ -9,13 +9,14 @@ import mmpretrain
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DATA_SAMPLERS, OPTIM_WRAPPERS
 from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
 from mmpretrain.registry import HOOKS
 
 from rescom_mm.engine import ClassCountsHook, ResumeHook
+from rescom_mm.evaluation import ShotAccuracy
 from rescom_mm.utils import rebuild_loader
 from tests.checkpoints import differences
 from tests.resuming import (
@@ -143,6 +144,15 @@ class CPUAmp(OptimWrapper):
             yield
 
 
+@HOOKS.register_module()
+class BadBatch(Hook):
+    """Makes the images of one iteration NaN."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 6:
+            data_batch['inputs'] = [view * torch.nan for view in data_batch['inputs']]
+
+
 SYNC = dict(default_hooks__sync=dict(type='SyncBuffersHook'))
 MIXUP = dict(
     config=ROOT / 'configs/baselines/ce_tiny_digits-lt.py', model__projector=None,
@@ -163,6 +173,10 @@ VARIANTS = {
     'a seed for each rank': dict(randomness__diff_rank_seed=True),
     'early stopping': EARLY,
     # the checkpoint that is resumed was saved inside a validation
+    # the seventh iteration is one of three that a step is made of; it is to be left out
+    'skipped step': dict(optim_wrapper__accumulative_counts=3,
+                         default_hooks__finite=dict(type='FiniteHook', max_skipped=2),
+                         default_hooks__bad=dict(type='BadBatch')),
     'best checkpoint': dict(EARLY, first=MID, default_hooks__checkpoint=dict(
         interval=1, save_best='shot/all', rule='greater', max_keep_ckpts=-1)),
     'validation after iterations': dict(BY_ITER, first=dict(stop=dict(iteration=8))),
@@ -185,6 +199,22 @@ def variant(folder, name):
     pytest.param(name, marks=() if name in CI else pytest.mark.slow) for name in VARIANTS])
 def test_variants(tmp_path, name):
     variant(tmp_path, name)
+
+
+@pytest.mark.slow
+def test_a_run_that_stopped_early_stays_stopped(tmp_path):
+    """Its last checkpoint is that of the best metric, written after the decision."""
+    options = dict(train_cfg__max_epochs=6, default_hooks__checkpoint=dict(
+        interval=1, max_keep_ckpts=-1, save_best='shot/all', rule='greater'),
+        default_hooks__early=dict(EARLY['default_hooks__early'], patience=1, min_delta=200.))
+    with mock.patch.object(ShotAccuracy, 'compute_metrics',
+                           lambda self, results: dict(all=MessageHub.get_current_instance()
+                                                      .get_info('iter'))):
+        ended = run(tmp_path, **options).epoch
+        assert ended == 2
+        assert run(tmp_path, resume=True, **options).epoch == ended
+        options['default_hooks__early']['patience'] = 3  # which is to go on
+        assert run(tmp_path, resume=True, **options).epoch > ended
 
 
 def all_variants(folder):

@@ -1,5 +1,6 @@
 """Stop signals: one checkpoint, at the same iteration of all ranks, and exit code 75."""
 
+import json
 import os
 import signal
 import time
@@ -140,9 +141,9 @@ def test_one_rank_is_signalled_in_a_validation(tmp_path):
     assert (tmp_path / 'stop_iter_4.pth').is_file()
 
 
-def stopped(monkeypatch, work_dir, stage, moment=0, **options):
+def stopped(monkeypatch, work_dir, stage, moment=0, without=('results',), **options):
     """A run in this process that gets a signal at the n-th time that hooks are called."""
-    runner = Runner.from_cfg(tiny_config(work_dir, without=['results'], **options))
+    runner = Runner.from_cfg(tiny_config(work_dir, without=without, **options))
     call_hook, calls = runner.call_hook, []
 
     def call(name, **kwargs):
@@ -200,6 +201,23 @@ def test_repeated_signal(monkeypatch, tmp_path):
         hook._on_signal(signal.SIGTERM, None)
     assert sent == [(os.getpid(), signal.SIGTERM)]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_after_an_error_the_signals_are_as_before(tmp_path, monkeypatch):
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
+    runner = Runner.from_cfg(tiny_config(tmp_path, without=['results'], **NO_VALIDATION))
+    monkeypatch.setattr(runner.train_loop, 'run_iter', lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        runner.train()
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
+
+
+def test_in_the_test_at_the_end(tmp_path, monkeypatch):
+    """The training is over and its checkpoint there: a resumed run makes the test alone."""
+    stopped(monkeypatch, tmp_path, 'before_test_iter', 1, without=(), epochs=1,
+            test_dataloader__dataset__split='tune_val', test_dataloader__batch_size=50)
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['epoch_1.pth']
+    assert json.loads((tmp_path / 'results.json').read_text())['final'] is None
 
 
 def test_handlers_are_put_back_and_a_stock_checkpoint_hook_is_warned_of(tmp_path):

@@ -4,7 +4,7 @@ import hashlib
 import os.path as osp
 import pickle
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,12 @@ from ...utils.atomic_backend import (
     DiskFullError,
     remove_partial_files,
 )
+from ...utils.safe_load import UnsafeCheckpointError
 from ...utils.whole_checkpoint import newest_resumable, why_not_resumable
 
 _STOP_FILE = 'stop_iter_{}.pth'
+#: config entry: what a run begins with whose ``--resume`` finds nothing to go on from
+START_FROM = 'load_from_at_first'
 
 
 @HOOKS.register_module()
@@ -74,28 +77,38 @@ class WholeCheckpointHook(CheckpointHook):
         path, error = chosen[0]
         if error is not None:
             raise ValueError(error)
+        self._newest = path
         if path is None:
             runner._resume = False
-        runner._load_from = self._newest = path
+            path = runner.cfg.get(START_FROM)
+        runner._load_from = path
 
     def _choose(self, runner: Runner) -> tuple[str | None, str | None]:
         """The checkpoint to go on from, or an error."""
         folder, given = self._folder(runner), runner._load_from
-        if given is None:
-            newest = newest_resumable(folder, self.save_optimizer, runner.logger.warning)
-            if newest is None:
-                runner.logger.warning(f'nothing to resume: {folder} has no whole checkpoint, '
-                                      'training starts from the beginning')
-            return newest, None
-        if '://' in str(given) or Path(given).is_dir():
+        if given is not None and ('://' in str(given) or Path(given).is_dir()):
             return given, None
-        reason = why_not_resumable(given, self.save_optimizer)
-        if reason is None:
-            return given, None
-        newest = newest_resumable(folder, self.save_optimizer)
+
+        def newest(warn: Callable[[str], None]) -> str | None:
+            return newest_resumable(folder, self.save_optimizer, warn, self.filename_tmpl)
+
+        try:
+            if given is None:
+                found = newest(runner.logger.warning)
+                if found is None:
+                    start = runner.cfg.get(START_FROM) or 'the beginning'
+                    runner.logger.warning(f'nothing to resume: {folder} has no whole checkpoint, '
+                                          f'training starts from {start}')
+                return found, None
+            reason = why_not_resumable(given, self.save_optimizer)
+            if reason is None:
+                return given, None
+            found = newest(lambda message: None)
+        except UnsafeCheckpointError as error:  # not of a file that may be torn: no way round it
+            return None, f'--resume: {error}'
         return None, (f'--resume: {given} {reason}; ' + (
-            f'the newest whole checkpoint is {newest}: give that, or --resume alone'
-            if newest else f'{folder} has no whole checkpoint'))
+            f'the newest whole checkpoint is {found}: give that, or --resume alone'
+            if found else f'{folder} has no whole checkpoint'))
 
     def _folder(self, runner: Runner) -> str:
         """Where ``before_train`` of mmengine's hook lets checkpoints go."""
@@ -162,10 +175,23 @@ class WholeCheckpointHook(CheckpointHook):
                 save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=by_epoch,
                 backend_args=self.backend_args, **self.args)
         self._newest = str(self.file_backend.join_path(self.out_dir, name))
-        self._position = position
+        first, self._position = self._position is None, position
+        if first and self._local and is_main_process():
+            self._read_back(runner, self._newest)
         if is_main_process():
             AtomicLocalBackend().put_text(self._newest,
                                           osp.join(runner.work_dir, 'last_checkpoint'))
+
+    def _read_back(self, runner: Runner, path: str) -> None:
+        """Says so at once if a run writes what it could not resume from."""
+        if not Path(path).is_file():
+            return  # a folder of deepspeed
+        try:
+            reason = why_not_resumable(path, self.save_optimizer)
+        except UnsafeCheckpointError as error:
+            reason = f'cannot be resumed from: {error}'
+        if reason is not None:
+            runner.logger.error(f'{path}, which was just written, {reason}')
 
     @master_only
     def _remove(self, name: str) -> None:

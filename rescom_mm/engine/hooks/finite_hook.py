@@ -45,7 +45,8 @@ class FiniteHook(Hook):
             the next one ends it. A skipped step changes no weight, optimiser state, statistic of a
             normalisation layer, average or queue. It costs a read-back of the loss in each
             iteration, and a small collective where there are several processes. Where gradients are
-            accumulated the step is skipped as a whole.
+            accumulated the step is skipped as a whole; statistics and keys of its other iterations
+            stay.
 
     Raises:
         FloatingPointError: in one line, as said.
@@ -62,16 +63,32 @@ class FiniteHook(Hook):
         self._guards: list[Any] = []
         self._buffers: list[tuple[Tensor, Tensor]] = []
         self._paused: list[Hook] = []
+        self._dropped: list[bool] = []
 
     def before_train(self, runner: Runner) -> None:
         wrapper = runner.optim_wrapper
         wrappers = list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
         guard = SkippingGuard if self.max_skipped else MaskingGuard
         self._guards = [guard(each) for each in wrappers if isinstance(each, OptimWrapper)]
+        self._restore()
         if len(self._guards) < len(wrappers):
             runner.logger.warning(
                 f'FiniteHook does not know {type(wrapper).__name__}: a loss that is not finite '
                 'ends the training, but may have changed the weights by then')
+
+    def rank_state(self, runner: Runner) -> dict[str, Any]:
+        """Whether the step that gradients are being accumulated for is to be left out."""
+        return dict(dropped=[guard.drop for guard in self._guards]) if self.max_skipped else {}
+
+    def load_rank_state(self, runner: Runner, state: dict[str, Any]) -> None:
+        """Takes that back when a run goes on."""
+        self._dropped = state.get('dropped', [])
+        self._restore()
+
+    def _restore(self) -> None:
+        if self.max_skipped:
+            for guard, drop in zip(self._guards, self._dropped):
+                guard.drop = drop
 
     def after_train(self, runner: Runner) -> None:
         for guard in self._guards:

@@ -21,6 +21,7 @@ from ...utils.seeding import (
 )
 from ..loops import ResumableLoop, make_resumable
 from ..rank_state import gather_rank_states, restore_rank_state
+from ..strategies import check_strategy
 
 _KEY = 'rescom_mm'
 
@@ -55,6 +56,7 @@ class ResumeHook(Hook):
     def before_run(self, runner: Runner) -> None:
         if not isinstance(runner._train_loop, BaseLoop):
             return  # a test, or a validation alone
+        check_strategy(runner)
         obstacle = make_resumable(runner._train_loop)
         if obstacle:
             self._say(runner, f'ResumeHook does not know {obstacle}: a resumed run will not be '
@@ -62,9 +64,11 @@ class ResumeHook(Hook):
         _count_before_saving(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        if not (runner._resume and isinstance(runner._train_loop, BaseLoop)):
+        if not isinstance(runner._train_loop, BaseLoop):
             return
         self.before_run(runner)  # FlexibleRunner loads first
+        if not runner._resume:
+            return
         state, meta, loop = checkpoint.get(_KEY), checkpoint['meta'], runner._train_loop
         if state is None:
             self._say(runner, 'the checkpoint was written without ResumeHook: the resumed run '
@@ -95,6 +99,9 @@ class ResumeHook(Hook):
                           'up to rounding; set train_dataloader.drop_last=True')
         for hook, counts in zip(_early_stopping(runner), state.get('early_stopping', ())):
             hook.wait_count, hook.best_score = counts
+            if state.get('stop_training') and (
+                    hook.wait_count >= hook.patience or hook.stopping_threshold is not None):
+                loop.stop_training = True
         if state:
             restore_rank_state(runner, state['ranks'])
         self._saved = None
@@ -137,6 +144,7 @@ class ResumeHook(Hook):
             seed=self._seed, threads=torch.get_num_threads(), world_size=get_world_size(),
             early_stopping=[(hook.wait_count, float(hook.best_score))
                             for hook in _early_stopping(runner)],
+            stop_training=getattr(loop, 'stop_training', False),
             ranks=self._gathered or [])
         self._gathered = None
         if isinstance(loop, ResumableLoop):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
@@ -33,7 +34,8 @@ class StopHook(Hook):
     """Stops a training on SIGTERM or SIGUSR1, with a checkpoint to go on from.
 
     It is enough that one rank gets the signal. All write a checkpoint at the end of the same
-    iteration, inside a validation after the same batch of it, and end with exit code 75. Before
+    iteration, inside a validation or the test at the end after the same batch of it, and end with
+    exit code 75. Before
     training there is nothing to save. The ranks agree by a flag on the collective that the queue
     makes in each step anyway; on CUDA it is read one iteration later, so that nothing waits for it.
 
@@ -53,7 +55,7 @@ class StopHook(Hook):
         self._handlers: dict[int, Any] = {}
         self._training = False
         self._asked: float | None = None
-        self._validation_steps = 0
+        self._evaluation_steps = 0
 
     def before_run(self, runner: Runner) -> None:
         if not isinstance(runner._train_loop, BaseLoop) or self._handlers:
@@ -69,13 +71,24 @@ class StopHook(Hook):
                 self._handlers[number] = signal.signal(number, self._on_signal)
         except ValueError:  # not in the main thread
             runner.logger.warning('trained in a thread, so no stop signal is watched for')
+        # also after an error, of which no hook is told
+        run = runner._train_loop.run
+        runner._train_loop.run = lambda: self._watched(run)
+
+    def _watched(self, run: Callable[[], Any]) -> Any:
+        handlers = True
+        try:
+            return run()
+        except StopRequested:
+            handlers = False  # the process ends, and ignores the signals until it has
+            raise
+        finally:
+            self._put_back(handlers)
 
     def before_train(self, runner: Runner) -> None:
         for loop in (runner._train_loop, runner._val_loop):
             if isinstance(loop, BaseLoop):
-                loader = loop.dataloader
-                if not isinstance(loader.worker_init_fn, SurviveStopSignals):
-                    loader.worker_init_fn = SurviveStopSignals(loader.worker_init_fn)
+                _keep_workers(loop.dataloader)
         self._training = True
 
     def _on_signal(self, number: int, frame: Any) -> None:
@@ -97,22 +110,33 @@ class StopHook(Hook):
             self._stop(runner, runner.epoch, runner.iter + 1)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        self._validation_steps = 0
+        self._begin_evaluation(runner, runner.val_loop.dataloader)
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        # that of ResultsHook, after the last epoch
+        if self._training:
+            _keep_workers(runner.test_loop.dataloader)
+        self._begin_evaluation(runner, runner.test_loop.dataloader)
+
+    def _begin_evaluation(self, runner: Runner, loader: Any) -> None:
+        self._evaluation_steps = 0
         # (FlexibleRunner writes its own idea of the position into checkpoints)
-        if self._flags is not None and not isinstance(runner, FlexibleRunner):
-            self._validation_steps = _fewest_steps(runner.val_loop.dataloader)
+        if self._training and self._flags is not None and not isinstance(runner, FlexibleRunner):
+            self._evaluation_steps = _fewest_steps(loader)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                        outputs: Any = None) -> None:
-        # counted, since EMAHook may validate a second time, then with its weights swapped back
-        if self._validation_steps == 0:
+        # counted, since EMAHook may evaluate a second time, then with its weights swapped back
+        if self._evaluation_steps == 0:
             return
-        self._validation_steps -= 1
+        self._evaluation_steps -= 1
         if any_on_ranks(self._asked is not None):
             for hook in runner.hooks:
                 if isinstance(hook, EMAHook) and getattr(hook, 'evaluate_on_ema', True):
                     hook._swap_ema_parameters()
             self._stop(runner, runner.epoch, runner.iter)
+
+    after_test_iter = after_val_iter
 
     def _stop(self, runner: Runner, epoch: int, iteration: int) -> NoReturn:
         """Writes a checkpoint of what is done and ends the process, on all ranks."""
@@ -130,11 +154,17 @@ class StopHook(Hook):
                 time.sleep(1)  # the others may still talk to the store in this process
         raise StopRequested(f'stopped at iteration {iteration}')
 
-    def after_run(self, runner: Runner) -> None:
-        for number, handler in self._handlers.items():
-            # None: a handler that was not set by Python
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    def _put_back(self, handlers: bool) -> None:
+        if handlers:
+            for number, handler in self._handlers.items():
+                # None: a handler that was not set by Python
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._handlers, self._flags, self._training = {}, None, False
+
+
+def _keep_workers(loader: Any) -> None:
+    if not isinstance(loader.worker_init_fn, SurviveStopSignals):
+        loader.worker_init_fn = SurviveStopSignals(loader.worker_init_fn)
 
 
 def _fewest_steps(loader: Any) -> int:
