@@ -6,9 +6,11 @@ Each step, in order, does what that code does where this package does not:
 2. indexes a table ``[C, (C - 1) K]`` (int64) by label, and gathers the negatives' similarities
    through the ``[2B, (C - 1) K]`` indices that come out;
 3. removes the diagonal of the batch's similarities by a boolean mask;
-4. sorts out both top-k, gathers, concatenates, and lets autograd keep every matrix;
+4. sorts both top-k, takes a KL divergence from 0/1 targets over all candidates, and lets
+   autograd keep every matrix;
 5. reads three scalars back for the log;
-6. writes the keys in a Python loop, one slice a key, with three read-backs each.
+6. keeps keys as columns, and writes them in a Python loop, a column at a time, with three
+   read-backs each (a pointer, and both ends of a slice).
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class ReleasedBranch:
 
     def __init__(self, keys_QD: Tensor, num_classes: int, num_positives: int, num_negatives: int,
                  temperature: float, weight_C: Tensor) -> None:
-        self.queue = keys_QD.clone()
+        self.queue_DQ = keys_QD.T.clone()  # a key is a column there
         self.K = len(keys_QD) // num_classes
         self.num_positives, self.num_negatives = num_positives, num_negatives
         self.temperature, self.weight_C = temperature, weight_C
@@ -45,8 +47,8 @@ class ReleasedBranch:
 
     def loss(self, z_MD: Tensor, labels_M: Tensor) -> Tensor:
         """The loss of a two-view batch; all rows are anchors."""
-        queue = self.queue.clone()  # since it is written before the backward pass
-        sim_MQ = z_MD @ queue.T
+        # cloned, since it is written before the backward pass
+        sim_MQ = torch.einsum('md,dq->mq', z_MD, self.queue_DQ.clone())
         pos = sim_MQ.gather(1, self.positive_table[labels_M])
         neg = sim_MQ.gather(1, self.negative_table[labels_M])
         pos = pos.topk(self.num_positives, dim=1, largest=False).values
@@ -58,8 +60,8 @@ class ReleasedBranch:
         logits = torch.cat([batch, pos, neg], 1) / self.temperature
         positive = torch.cat([same, torch.ones_like(pos, dtype=torch.bool),
                               torch.zeros_like(neg, dtype=torch.bool)], 1).float()
-        log_prob = F.log_softmax(logits, 1)
-        loss_M = -(log_prob * positive).sum(1) / positive.sum(1)
+        divergence = F.kl_div(F.log_softmax(logits, 1), positive, reduction='none')
+        loss_M = divergence.sum(1) / (positive.sum(1) + 1e-9)
         loss = (loss_M * self.weight_C[labels_M]).mean()
         for value in (loss, pos.mean(), neg.mean()):
             value.item()
@@ -71,5 +73,5 @@ class ReleasedBranch:
         for key_D, label in zip(keys_ND, labels_N):
             pointer = int(self.pointers[label])
             begin = label * self.K + pointer
-            self.queue[begin:begin + 1] = key_D
+            self.queue_DQ[:, begin:begin + 1] = key_D[:, None]
             self.pointers[label] = (pointer + 1) % self.K

@@ -43,45 +43,38 @@ class SupervisedContrast(torch.autograd.Function):
             A scalar.
         """
         A, M = len(factor_A), len(z_MD)
-        z_AD, labels_A = z_MD[:A], labels_M[:A]
+        anchor_AD, labels_A = z_MD[:A] / temperature, labels_M[:A]
         parts, positives, slots_AN = [], [], None
         if in_batch_pairs:
-            parts.append((z_AD @ z_MD.T).fill_diagonal_(-torch.inf))
+            parts.append((anchor_AD @ z_MD.T).fill_diagonal_(-torch.inf))
             positives.append((labels_A[:, None] == labels_M).fill_diagonal_(False))
         if queue is not None:
-            sims, positive_AP, slots_AN = queue_candidates(z_AD, labels_A, queue, *mining)
+            sims, positive_AP, slots_AN = queue_candidates(anchor_AD, labels_A, queue, *mining)
             parts += sims
             positives.append(positive_AP)
-        positive_AP = torch.cat(positives, 1)
-        logits_AN = torch.cat(parts, 1).div_(temperature)
+        logits_AN, positive_AP = torch.cat(parts, 1), torch.cat(positives, 1)
         P = positive_AP.shape[1]
 
         count_A = positive_AP.sum(1)
-        factor_A = torch.where(count_A > 0, factor_A, 0)  # no positive: the loss is 0
-        count_A.clamp_(min=1)
-        positives_A = logits_AN[:, :P].masked_fill(~positive_AP, 0).sum(1) / count_A
-        max_A = logits_AN.amax(1).clamp_(min=torch.finfo(z_MD.dtype).min)  # no candidate: -inf
-        exp_AN = logits_AN.sub_(max_A[:, None]).exp_()
-        sum_A = exp_AN.sum(1)
-        loss_A = sum_A.log() + max_A - positives_A
-        loss = torch.where(factor_A != 0, loss_A, 0).dot(factor_A)
+        none_A = count_A == 0  # the loss is 0; so that it is where there is no candidate either:
+        logits_AN.masked_fill_(none_A[:, None], 0)
+        factor_A = factor_A.masked_fill(none_A, 0) / count_A.clamp_(min=1)  # of each positive
+        log_p_AN = torch.log_softmax(logits_AN, 1)
+        loss = -log_p_AN[:, :P].masked_fill(~positive_AP, 0).sum(1).dot(factor_A)
 
         if ctx.needs_input_grad[0]:
-            # of an anchor's similarities: its softmax minus the share of each positive, over tau
-            factor_A = factor_A / temperature
-            share_A = torch.where(factor_A != 0, factor_A / sum_A, 0)
-            grad_AN = exp_AN.mul_(share_A[:, None])
-            grad_AN[:, :P].addcmul_(positive_AP.to(grad_AN), (factor_A / count_A)[:, None],
-                                    value=-1)
+            # of an anchor's logits: its softmax, less 1 for each positive, averaged over these
+            grad_AN = log_p_AN.exp_().mul_((factor_A * count_A)[:, None])
+            grad_AN[:, :P].addcmul_(positive_AP.to(grad_AN), factor_A[:, None], value=-1)
             grad_MD = torch.zeros_like(z_MD)
             if in_batch_pairs:
                 grad_AM, grad_AN = grad_AN[:, :M], grad_AN[:, M:]
-                torch.mm(grad_AM.T, z_AD, out=grad_MD)
+                torch.mm(grad_AM.T, z_MD[:A], out=grad_MD)
                 grad_MD[:A].addmm_(grad_AM, z_MD)
             if queue is not None:
                 grad_MD[:A] += grad_AN @ queue.keys if slots_AN is None else F.embedding_bag(
                     slots_AN, queue.keys, per_sample_weights=grad_AN.contiguous(), mode='sum')
-            ctx.save_for_backward(grad_MD)
+            ctx.save_for_backward(grad_MD.div_(temperature))
         return loss
 
     @staticmethod
@@ -110,7 +103,8 @@ def queue_candidates(
         in order.
     """
     # what is no key becomes -inf in the product itself
-    sim_AQ = torch.addmm(torch.where(queue.valid, 0.0, -torch.inf), z_AD, queue.keys.T)
+    bias_Q = z_AD.new_zeros(len(queue)).masked_fill_(~queue.valid, -torch.inf)
+    sim_AQ = torch.addmm(bias_Q, z_AD, queue.keys.T)
     if num_positives is None and num_negatives is None:
         return [sim_AQ], _of_class(labels_A, queue) & queue.valid, None
     own_AK = queue.slots_of(labels_A)
@@ -125,7 +119,7 @@ def queue_candidates(
     positive_AP = pos_AP != -torch.inf  # (NaN, too, shall come through)
     if num_positives is not None:
         # not sorted: that takes as long again
-        pos_AP, pick_AP = torch.where(positive_AP, pos_AP, torch.inf).topk(
+        pos_AP, pick_AP = pos_AP.masked_fill(~positive_AP, torch.inf).topk(
             num_positives, 1, largest=False, sorted=False)
         positive_AP, own_AK = pos_AP != torch.inf, own_AK.gather(1, pick_AP)
         pos_AP.masked_fill_(~positive_AP, -torch.inf)  # fewer than K+ keys

@@ -156,25 +156,26 @@ class KeyQueue(nn.Module):
         group_N = torch.where(labels_N < 0, groups, self.group_of(labels_N)).long()
         group_N, order_N = torch.sort(group_N, stable=True)
         first_N = torch.searchsorted(group_N, group_N)
-        count_N = torch.searchsorted(group_N, group_N, right=True) - first_N
-        rank_N = torch.arange(N, device=group_N.device) - first_N
+        last_N = torch.searchsorted(group_N, group_N, right=True) - 1
+        here_N = torch.arange(N, device=group_N.device)
         real_N = group_N < groups
-        group_N = group_N.clamp(max=groups - 1)
-        capacity_N = self._capacity_G[group_N]
-        slot_N = self._start_G[group_N] + (self._ptr_G[group_N] + rank_N) % capacity_N
-        # A row that is overwritten within this write takes the content of the last row that goes
-        # to its slot: all writes to a slot are equal, so their order does not matter.
-        last_N = rank_N + (count_N - 1 - rank_N) // capacity_N * capacity_N
-        source_N = order_N[first_N + last_N]
-        # Padding repeats the first sorted row, again an equal write. Where that is padding too,
-        # there is nothing to write and slots get back what they hold.
-        slot_N = torch.where(real_N, slot_N, slot_N[0])
-        source_N = torch.where(real_N, source_N, source_N[0])
-        for buffer, rows_N in self._columns(keys_ND, labels_N):
-            new_N = torch.where(real_N[0], rows_N[source_N], buffer[slot_N])
-            buffer.index_copy_(0, slot_N, new_N)
-        advance_N = torch.where(real_N & (rank_N == 0), count_N, 0).to(self._ptr_G)
-        self._ptr_G.index_add_(0, group_N, advance_N).remainder_(self._capacity_G)
+        group_N.clamp_(max=groups - 1)
+        capacity_N = self._capacity_G.index_select(0, group_N)
+        ptr_N = self._ptr_G.index_select(0, group_N)
+        slot_N = (ptr_N + (here_N - first_N)) % capacity_N + self._start_G.index_select(0, group_N)
+        ptr_N = (ptr_N + (last_N - first_N + 1)) % capacity_N
+        # A row that is overwritten within this write stands in for the last row of its group, and
+        # padding for the first row of all: what goes to one place is equal, its order no matter.
+        row_N = torch.where(last_N - here_N < capacity_N, here_N, last_N)
+        row_N = torch.where(real_N, row_N, row_N[0])
+        slot_N, source_N = slot_N.index_select(0, row_N), order_N.index_select(0, row_N)
+        group_N, ptr_N = group_N.index_select(0, row_N), ptr_N.index_select(0, row_N)
+        writes = [(buffer, slot_N, rows_N.index_select(0, source_N))
+                  for buffer, rows_N in self._columns(keys_ND, labels_N)]
+        for buffer, place_N, new_N in (*writes, (self._ptr_G, group_N, ptr_N.to(self._ptr_G))):
+            # where all is padding, a place gets back what it holds
+            old_N = buffer.index_select(0, place_N)
+            buffer.index_copy_(0, place_N, torch.where(real_N[0], new_N, old_N))
 
     def reset(self) -> None:
         """Back to the initial state: no keys, or the random ones of ``init='random'``."""
