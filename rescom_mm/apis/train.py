@@ -11,7 +11,6 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ..utils.stop import exit_on_stop_signals
 from .cli import (
     add_common_options,
     check_data_paths,
@@ -64,7 +63,6 @@ def build_config(args: argparse.Namespace) -> Config:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``tools/train.py``."""
-    exit_on_stop_signals()
     cfg = build_config(parse_args(argv))
     init_cpu_processes(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
