@@ -20,7 +20,8 @@ _first = threading.Lock()
 def _stop(number: int, frame: object) -> None:
     if _first.acquire(blocking=False):  # else another thread is just doing it
         name = signal.Signals(number).name
-        os.write(2, f'{name}: stopped outside a training; there is nothing to save\n'.encode())
+        said = f'{name}: stopped outside a training; nothing to save, start it again\n'
+        os.write(2, said.encode())
         os._exit(STOPPED)
 
 

@@ -94,12 +94,14 @@ def safe_load(file: Any, map_location: Any = None, name: str | None = None,
             return real(_torch_load(file, map_location, **options))
     except (pickle.UnpicklingError, RecursionError) as error:
         wanted = re.search(r'GLOBAL (\S+)', str(error))
+        if wanted:
+            raise UnsafeCheckpointError(_refusal(
+                name, f'it asks for {wanted[1]}, which is more than a checkpoint needs and could '
+                'run anything')) from None
         reason = re.search(r'WeightsUnpickler error:\s*(.+)', str(error))
-        raise UnsafeCheckpointError(_refusal(
-            name, f'it asks for {wanted[1]}, which is more than a checkpoint needs and could run '
-            'anything' if wanted else 'it is damaged, or no checkpoint of weights '
-            f'({reason[1] if reason else str(error).splitlines()[0]})'),
-            damaged=wanted is None) from None
+        raise UnsafeCheckpointError(
+            f'{name} was not loaded: it is damaged, or no checkpoint that torch.save has written '
+            f'({reason[1] if reason else str(error).splitlines()[0]})', damaged=True) from None
 
 
 def _unsafe_format(file: Any) -> str | None:

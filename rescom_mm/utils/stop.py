@@ -31,7 +31,8 @@ def stop_before_training(number: int) -> None:
     Raises:
         StopRequested: always.
     """
-    say(f'{signal.Signals(number).name}: stopped before the training; there is nothing to save')
+    say(f'{signal.Signals(number).name}: stopped before the training; nothing to save, start it '
+        'again')
     raise StopRequested(signal.Signals(number).name)
 
 

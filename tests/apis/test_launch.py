@@ -165,7 +165,7 @@ def test_signal_while_modules_are_imported(tmp_path, tool, slow, number):
     process.send_signal(number)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 75 and error == (
-        f'{number.name}: stopped outside a training; there is nothing to save\n')
+        f'{number.name}: stopped outside a training; nothing to save, start it again\n')
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='a mutex is 0 at first on Linux')
