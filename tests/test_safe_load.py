@@ -19,6 +19,7 @@ from mmengine.runner import CheckpointLoader, FlexibleRunner, load_checkpoint
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmpretrain import ImageClassificationInferencer, get_model
 
+from rescom_mm.utils.pickle_globals import allowed_globals
 from rescom_mm.utils.safe_load import TRUST, UnsafeCheckpointError, safe_load
 from tests import attacks
 
@@ -41,6 +42,13 @@ def test_pickles_that_call_are_refused(tmp_path, kind, named, zipped, monkeypatc
         message = str(error.value)
         assert str(file) in message and named in message and f'set {TRUST}=1' in message
         assert '\n' not in message and not marker.exists()
+
+
+@pytest.mark.parametrize('kind', attacks.FORGERIES)
+def test_forged_pointers_are_refused(tmp_path, kind):
+    torch.save(dict(state_dict={}, x=[attacks.FORGERIES[kind]()]), tmp_path / 'file.pth')
+    with pytest.raises(UnsafeCheckpointError, match=r'than a checkpoint needs|is damaged'):
+        safe_load(tmp_path / 'file.pth')
 
 
 def test_the_getattr_gadget_is_one_and_is_none_for_us(tmp_path):
@@ -95,6 +103,10 @@ def test_what_checkpoints_hold_is_loaded(tmp_path):
                for a, b in zip(loaded['arrays'], content['arrays']))
     for name in ('scalars', 'config', 'bytes', 'empty'):
         assert loaded[name] == content[name]
+    assert [type(scalar) for scalar in loaded['scalars']] == [
+        type(scalar) for scalar in content['scalars']]
+    assert all(type(array) is np.ndarray and array.flags.owndata and array.flags.writeable
+               for array in loaded['arrays'])
     # the module has another name in NumPy 1 and 2
     for old, new in ((b'numpy._core.multiarray', b'numpy.core.multiarray'),
                      (b'numpy.core.multiarray', b'numpy._core.multiarray')):
@@ -102,6 +114,55 @@ def test_what_checkpoints_hold_is_loaded(tmp_path):
         torch.save(np.arange(3.0), buffer, _use_new_zipfile_serialization=False)
         other = io.BytesIO(buffer.getvalue().replace(old, new))
         assert np.array_equal(safe_load(other), np.arange(3.0))
+
+
+def test_arrays_of_every_form_in_every_place(tmp_path):
+    array, tensor = np.arange(6.0).reshape(2, 3), torch.ones(1)
+    tensor.note = array
+    forms = [np.asfortranarray(array), array.astype('>i4'), np.array(1.5), np.zeros((0, 3)),
+             np.array(['\xe4', 'bc']), np.array([b'a']), np.array([1 + 2j])]
+    content = dict(forms=forms, kind=array.dtype, swapped=np.dtype('>f4'), text=np.str_('ab'),
+                   complex=np.complex64(1j), same=[array, (array, 1)], tensor=tensor,
+                   config=ConfigDict(a=dict(b=[array])), size=torch.Size([2]))
+    content['self'] = content
+    torch.save(content, tmp_path / 'file.pth')
+    loaded = safe_load(tmp_path / 'file.pth')
+    for old, new in zip(forms, loaded['forms']):
+        assert type(new) is np.ndarray and new.dtype == old.dtype and np.array_equal(new, old)
+        assert new.shape == old.shape and new.flags.f_contiguous == old.flags.f_contiguous
+    for name in ('kind', 'swapped', 'text', 'complex', 'size'):
+        assert loaded[name] == content[name] and type(loaded[name]) is type(content[name])
+    copy = loaded['same'][0]
+    assert np.array_equal(copy, array) and loaded['same'][1][0] is copy
+    assert loaded['tensor'].note is copy and loaded['config'].a.b[0] is copy
+    assert loaded['self'] is loaded
+
+
+def test_an_array_takes_one_state():
+    """A second one would free the memory that somebody may look at."""
+    named = {f'{entry.__module__}.{entry.__qualname__}': entry for entry in allowed_globals()}
+    array = named['numpy.core.multiarray._reconstruct'](named['numpy.ndarray'], (0,), b'b')
+    state = 1, (1,), named['numpy.dtype']('f8', False, True), False, b'A' * 8
+    array.__setstate__(state)
+    with pytest.raises(pickle.UnpicklingError, match=r'numpy\.ndarray\.__setstate__'):
+        array.__setstate__(state)
+
+
+def test_numpy_itself_on_the_list_of_others(tmp_path):
+    """What somebody else has put on torch's list of NumPy opens nothing."""
+    registered = list(torch.serialization.get_safe_globals())
+    torch.serialization.add_safe_globals([np.ndarray, np.dtype, np.frombuffer, HistoryBuffer])
+    try:
+        for forged in ('ndarray of objects', 'objects'):
+            torch.save(attacks.FORGERIES[forged](), tmp_path / 'file.pth')
+            with pytest.raises(UnsafeCheckpointError):
+                safe_load(tmp_path / 'file.pth')
+        torch.save(attacks.Calls(np.frombuffer, b'A' * 8), tmp_path / 'file.pth')
+        with pytest.raises(UnsafeCheckpointError, match=r'numpy\.frombuffer'):
+            safe_load(tmp_path / 'file.pth')
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(registered)
 
 
 def test_a_history_cannot_change_its_class(tmp_path):
@@ -124,6 +185,39 @@ def test_tar_files_are_refused(tmp_path):
         safe_load(tmp_path / 'file.pth')
     with pytest.raises(UnsafeCheckpointError, match="torch's first format, tar"):
         safe_load(io.BytesIO((tmp_path / 'file.pth').read_bytes()))
+
+
+class Scripted(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.ones(2))
+
+    @torch.jit.export
+    def __getstate__(self):
+        return (self.w, self.training)
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[torch.Tensor, bool]):
+        assert False, 'the program has run'  # noqa: B011 - TorchScript knows no raise
+
+
+def test_programs_of_torchscript_are_refused(tmp_path):
+    """torch before 2.6 runs their ``__setstate__``."""
+    torch.jit.script(Scripted()).save(tmp_path / 'file.pth')
+    content = (tmp_path / 'file.pth').read_bytes()
+    with pytest.raises(torch.jit.Error, match='the program has run'):
+        torch.jit.load(tmp_path / 'file.pth')
+    for file in (tmp_path / 'file.pth', str(tmp_path / 'file.pth'), io.BytesIO(content)):
+        with pytest.raises(UnsafeCheckpointError, match='is a TorchScript program'):
+            safe_load(file)
+
+
+def test_a_checkpoint_inside_another_file():
+    file = io.BytesIO(b'before')
+    file.seek(6)
+    torch.save(dict(a=1), file, _use_new_zipfile_serialization=False)  # torch 2.4 reads no other
+    file.seek(6)
+    assert safe_load(file) == dict(a=1)
 
 
 def test_files_that_are_no_checkpoints(tmp_path):

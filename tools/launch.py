@@ -8,12 +8,14 @@ several nodes start it on each, with NNODES, NODE_RANK, MASTER_ADDR (of node 0) 
 
 Signals (SIGTERM, SIGUSR1, SIGINT) are passed on. When a process dies, the others are asked to end
 (SIGTERM) and killed after 20 seconds; a node that was not heard of for 20 seconds counts as dead.
-None outlives its launcher. The exit code is 75 if that is what the processes ended with (stopped by
-a signal, to be started again), else that of the first that failed; 128 + N for signal N.
+One that never came ends the others after 10 minutes, as long as torch's rendezvous waits for it.
+None outlives its launcher. The exit code is 75 if they were stopped by a signal (ended with
+75 or were killed by SIGTERM or SIGUSR1), else that of the first that failed; 128 + N for signal N.
 """
 
 from __future__ import annotations
 
+from stop_early import STOPPED  # first: a signal may come now  # isort: skip
 import contextlib
 import ctypes
 import os
@@ -25,9 +27,9 @@ import time
 from functools import partial
 from typing import Any
 
-STOPPED = 75  # EX_TEMPFAIL
 GRACE = 20.0  # seconds that processes have to end, once one has
 SILENCE = 20.0  # seconds without a word after which a node counts as dead
+NOTICE, FIRST_CONTACT = 20.0, 600.0  # seconds without a node until that is said, or the end
 BEAT, TICK = 1.0, 0.1  # seconds
 _PRCTL = getattr(ctypes.CDLL(None), 'prctl', None)
 
@@ -47,6 +49,8 @@ def main() -> int:
         if not address or node >= nodes:
             sys.exit('launch.py: set MASTER_ADDR to the address of node 0, and NODE_RANK to '
                      f'0 ... {nodes - 1}')
+        if not 0 < port < 65535:
+            sys.exit(f'launch.py: set MASTER_PORT to 1 ... 65534 (and the next), got {port}')
     try:
         peers = Peers(nodes, node, address, port + 1)
     except OSError as error:
@@ -119,12 +123,12 @@ class Workers:
         code = process.returncode
         if code == 0 or self._code is not None:
             return  # well, or because the first did
-        if -code == self._passed_on:  # killed by a signal that it was not ready for
-            code = 128 - code if code == -signal.SIGINT else STOPPED
-        elif code != STOPPED:
+        if code != STOPPED and -code != self._passed_on:
             how = f'ended with {code}' if code > 0 else f'was killed by signal {-code}'
             _say(f'rank {rank} (pid {process.pid} on {socket.gethostname()}) {how}; '
                  f'the others have {GRACE:.0f} s to end')
+        if code in (-signal.SIGTERM, -signal.SIGUSR1):  # asked to stop before it was ready for it
+            code = STOPPED
         self._end_all(128 - code if code < 0 else code)
 
     def _end_all(self, code: int) -> None:
@@ -163,6 +167,7 @@ class Peers:
 
     def __init__(self, nodes: int, node: int, address: str, port: int) -> None:
         self._nodes, self._node, self._address, self._sent = nodes, node, (address, port), 0.0
+        self._began, self._noticed, self._refusal = time.monotonic(), False, ''
         self._links: list[Link] = []
         self._server = socket.create_server(('', port)) if nodes > 1 and node == 0 else None
         if self._server is not None:
@@ -175,7 +180,7 @@ class Peers:
             code: with which this node ends, None while that is open.
 
         Returns:
-            The code with which another node ended, if it did not end well.
+            The code with which another node ended, if it did not end well; 1 if one never came.
         """
         if self._nodes == 1:
             return None
@@ -187,7 +192,27 @@ class Peers:
         if now - self._sent > BEAT:
             self._sent = now
             self._send('beat')
-        return next((code for code in [link.read(now) for link in self._links] if code), None)
+        ended = next(filter(None, [link.read(now) for link in self._links]), None)
+        return ended or self._wait(now - self._began)
+
+    def _wait(self, seconds: float) -> int | None:
+        missing = self._missing() if seconds > NOTICE else ''
+        if missing and not self._noticed:
+            self._noticed = True
+            _say(f'waiting for {missing}')
+        if not missing or seconds < FIRST_CONTACT:
+            return None
+        _say(f'gave up waiting for {missing}; check NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT '
+             f'of each node, and that port {self._address[1]} of node 0 is open')
+        return 1
+
+    def _missing(self) -> str:
+        """The nodes from which there was no word yet."""
+        if self._server is None:
+            return '' if self._links else 'node 0 at {}:{}'.format(*self._address) + self._refusal
+        known = {link.name for link in self._links}
+        nodes = [str(node) for node in range(1, self._nodes) if f'node {node}' not in known]
+        return f'node(s) {", ".join(nodes)}' if nodes else ''
 
     def leave(self, code: int) -> None:
         """Says good-bye, and gives the others a moment to hear it."""
@@ -199,12 +224,14 @@ class Peers:
                     pass
 
     def _connect(self, now: float) -> None:
-        with contextlib.suppress(OSError):
+        try:
             if self._server is not None:
                 self._links.append(Link(self._server.accept()[0], now))
             elif not self._links:
                 self._links.append(Link(socket.create_connection(self._address, 1), now, 'node 0'))
                 self._send(f'node {self._node}')
+        except OSError as error:
+            self._refusal = f' ({error})'
 
     def _send(self, line: str) -> None:
         for link in self._links:

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..datasets import long_tailed_indices
-
-EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')  # those of OwnImages
+from ..datasets.own_images import EXTENSIONS
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -12,7 +12,6 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..engine.hooks.checkpoint_hook import START_FROM
-from ..utils.stop import exit_on_stop_signals
 from .cli import (
     add_common_options,
     check_data_paths,
@@ -68,7 +67,6 @@ def build_config(args: argparse.Namespace) -> Config:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``tools/train.py``."""
-    exit_on_stop_signals()
     cfg = build_config(parse_args(argv))
     init_cpu_processes(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

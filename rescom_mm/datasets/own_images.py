@@ -10,6 +10,9 @@ from mmpretrain.registry import DATASETS
 from ..utils import check_options
 from .list_file import read_class_names, read_list_file
 
+#: endings of the files that are taken from class folders
+EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.gif', '.webp')
+
 
 @DATASETS.register_module()
 @check_options
@@ -27,6 +30,8 @@ class OwnImages(CustomDataset):
             ``data_prefix`` are the classes.
         classes: names, or a file with one a line; labels of a list are checked against them.
         pipeline: transforms.
+        extensions: endings of the files to take from class folders, in small letters; others are
+            left out.
         kwargs: other options of ``CustomDataset``.
 
     Raises:
@@ -36,7 +41,8 @@ class OwnImages(CustomDataset):
 
     def __init__(self, data_root: str = '', data_prefix: str | dict = '', ann_file: str = '',
                  classes: str | Sequence[str] | None = None,
-                 pipeline: Sequence[dict | Callable] = (), **kwargs: Any) -> None:
+                 pipeline: Sequence[dict | Callable] = (),
+                 extensions: Sequence[str] = EXTENSIONS, **kwargs: Any) -> None:
         if not (data_root or data_prefix or ann_file):
             raise ValueError('OwnImages: give data_root, the folder of the class folders')
         if isinstance(data_prefix, dict) and not isinstance(data_prefix.get('img_path'), str):
@@ -44,7 +50,7 @@ class OwnImages(CustomDataset):
         if isinstance(classes, str):
             classes = read_class_names(os.path.expanduser(classes))
         super().__init__(data_root=data_root, data_prefix=data_prefix, ann_file=ann_file,
-                         classes=classes, pipeline=pipeline, **kwargs)
+                         classes=classes, pipeline=pipeline, extensions=tuple(extensions), **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Image paths and labels."""

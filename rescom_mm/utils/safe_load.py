@@ -3,14 +3,19 @@
 A pickle may call anything, and mmengine loads checkpoints with pickle in several ways; beside that
 it runs the config text which its checkpoints carry. Importing this package changes mmengine's
 ``CheckpointLoader``, through which all tools load, so that neither happens: pickles may build
-tensors, plain containers and what :func:`allowed_globals` lists, and config texts are moved out of
-reach. ``RESCOM_MM_TRUST_CHECKPOINTS=1`` in the environment switches both off.
+tensors, plain containers and what :func:`~.pickle_globals.allowed_globals` lists, and config texts
+are moved out of reach. ``RESCOM_MM_TRUST_CHECKPOINTS=1`` in the environment switches both off.
+
+What passes through ``CheckpointLoader`` and mmengine's inferencers is covered, no more. Files that
+other code gives to ``torch.load`` itself (in mmpretrain: ``prototype_cache`` and ``prototype`` of
+retrieval, ``codebook_init_path``, the queue of ``SwAVHook``, the converters of checkpoints) are
+read as torch does: from 2.6 on as weights alone, before as programs. And it is torch that reads
+tensors: it mended faults in that in 2.10 (files that make it read and write beside its memory).
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import pickle
 import re
@@ -19,13 +24,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
-from mmengine.config import ConfigDict
 from mmengine.infer import BaseInferencer
-from mmengine.logging import HistoryBuffer
-from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
+
+from .pickle_globals import allowed_globals, real
 
 TRUST = 'RESCOM_MM_TRUST_CHECKPOINTS'
 _torch_load = torch.load
@@ -43,71 +46,6 @@ class UnsafeCheckpointError(RuntimeError):
         self.damaged = damaged
 
 
-class _History(HistoryBuffer):
-    """Stands in for ``HistoryBuffer``, whose own way to take a state changes the class."""
-
-    def __setstate__(self, state: dict) -> None:
-        self.__class__ = HistoryBuffer  # type: ignore[assignment]
-        self.max_length = int(state['max_length'])
-        self._log_history = np.asarray(state['_log_history'])
-        self._count_history = np.asarray(state['_count_history'])
-        self._set_default_statistics()  # a process that only loads has none yet
-
-
-for _attribute in ('__module__', '__name__', '__qualname__'):
-    setattr(_History, _attribute, getattr(HistoryBuffer, _attribute))
-
-
-def _named(name: str, function: Callable) -> Callable:
-    """A function that stands in for the global that pickles know as ``name``."""
-    def stand_in(*args: Any) -> Any:
-        return function(*args)
-
-    stand_in.__module__, stand_in.__name__ = name.rsplit('.', 1)
-    stand_in.__qualname__ = stand_in.__name__
-    return stand_in
-
-
-def _refuse(what: str) -> Any:
-    raise pickle.UnpicklingError(f'GLOBAL {what}')
-
-
-_one_cycle = _named('mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler',
-                    lambda *_: _refuse('OneCycleParamScheduler(...)'))
-_METHODS: dict[tuple[Any, str], Callable] = {
-    (_History, name): getattr(HistoryBuffer, name) for name in ('min', 'max', 'mean', 'current')}
-_METHODS.update({(_one_cycle, name): getattr(OneCycleParamScheduler, name)
-                 for name in ('_annealing_cos', '_annealing_linear')})
-
-
-def _method(owner: Any, name: str) -> Any:
-    """``getattr``, by which pickles refer to methods, for those of mmengine's own checkpoints."""
-    found = _METHODS.get((owner, name)) if callable(owner) and isinstance(name, str) else None
-    return found or _refuse(f'getattr({getattr(owner, "__name__", type(owner).__name__)},{name})')
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """``_codecs.encode``, by which pickles of protocol 2 write bytes."""
-    return text.encode('latin1') if encoding == 'latin1' else _refuse('_codecs.encode')
-
-
-def allowed_globals() -> list[Any]:
-    """What a checkpoint may name beside torch's own list.
-
-    Log histories and the curve functions of a schedule, configs as data, and NumPy's arrays,
-    scalars and number types, under the names of NumPy 1 and 2. ``getattr`` is not in it, only
-    what answers to its name for a handful of methods.
-    """
-    multiarray = importlib.import_module(
-        'numpy._core.multiarray' if hasattr(np, '_core') else 'numpy.core.multiarray')
-    numpy_functions = [_named(f'numpy.{core}.multiarray.{name}', getattr(multiarray, name))
-                       for core in ('core', '_core') for name in ('_reconstruct', 'scalar')]
-    kinds = {type(np.dtype(kind)) for kind in (*np.typecodes['AllInteger'], *'efd?U')}
-    return [_History, ConfigDict, _one_cycle, _named('builtins.getattr', _method),
-            _named('_codecs.encode', _encode), _named('builtins.bytes', lambda: b''),
-            np.ndarray, np.dtype, *kinds, *numpy_functions]
-
-
 def _name(entry: Any) -> str:
     return entry[1] if isinstance(entry, tuple) else f'{entry.__module__}.{entry.__qualname__}'
 
@@ -117,7 +55,8 @@ def _only_allowed() -> Iterator[None]:
     """torch's list of allowed globals, with ours in place of what others registered by the name."""
     registered, ours = list(torch.serialization.get_safe_globals()), allowed_globals()
     names = {_name(entry) for entry in ours}
-    others = [entry for entry in registered if _name(entry) not in names]
+    others = [entry for entry in registered if _name(entry) not in names
+              and not _name(entry).startswith(('numpy.', 'mmengine.'))]
     torch.serialization.clear_safe_globals()
     torch.serialization.add_safe_globals(others + ours)
     try:
@@ -146,30 +85,44 @@ def safe_load(file: Any, map_location: Any = None, name: str | None = None,
         UnsafeCheckpointError: in one line, for a file that wants more.
     """
     name = name or str(file)
-    if _is_tar(file):  # torch before 2.6 reads this old format unsafely
-        raise UnsafeCheckpointError(_refusal(name, "it has torch's first format, tar"))
+    unsafe = _unsafe_format(file)
+    if unsafe:
+        raise UnsafeCheckpointError(_refusal(name, unsafe))
     options['weights_only'] = True
     try:
         with _only_allowed():
-            return _torch_load(file, map_location, **options)
-    except pickle.UnpicklingError as error:
+            return real(_torch_load(file, map_location, **options))
+    except (pickle.UnpicklingError, RecursionError) as error:
         wanted = re.search(r'GLOBAL (\S+)', str(error))
+        if wanted:
+            raise UnsafeCheckpointError(_refusal(
+                name, f'it asks for {wanted[1]}, which is more than a checkpoint needs and could '
+                'run anything')) from None
         reason = re.search(r'WeightsUnpickler error:\s*(.+)', str(error))
-        raise UnsafeCheckpointError(_refusal(
-            name, f'it asks for {wanted[1]}, which is more than a checkpoint needs and could run '
-            'anything' if wanted else 'it is damaged, or no checkpoint of weights '
-            f'({reason[1] if reason else str(error).splitlines()[0]})'),
-            damaged=wanted is None) from None
+        raise UnsafeCheckpointError(
+            f'{name} was not loaded: it is damaged, or no checkpoint that torch.save has written '
+            f'({reason[1] if reason else str(error).splitlines()[0]})', damaged=True) from None
 
 
-def _is_tar(file: Any) -> bool:
+def _unsafe_format(file: Any) -> str | None:
+    """Formats that torch before 2.6 reads unsafely, whatever it is asked for."""
     if not hasattr(file, 'seek'):
-        return tarfile.is_tarfile(file)
+        with open(file, 'rb') as opened:
+            return _unsafe_format(opened)
     start = file.tell()
     try:
-        return tarfile.is_tarfile(file)
+        if start == 0 and tarfile.is_tarfile(file):  # torch looks for it there only
+            return "it has torch's first format, tar"
+        file.seek(start)
+        if file.read(4) != b'PK\x03\x04':
+            return None
+        file.seek(start)
+        # torch's own reader: another one may be shown other contents by the same file
+        parts = torch._C.PyTorchFileReader(file).get_all_records()
     finally:
         file.seek(start)
+    script = any(part == 'constants.pkl' or part.startswith('code/') for part in parts)
+    return 'it is a TorchScript program' if script else None
 
 
 def _refusal(name: str, why: str) -> str:

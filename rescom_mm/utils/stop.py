@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from typing import Any
 
 #: exit code of a run that was asked to stop and can go on with ``--resume``: EX_TEMPFAIL
 STOPPED = 75
@@ -26,23 +25,14 @@ class StopRequested(SystemExit):
         return self.reason
 
 
-def exit_on_stop_signals() -> None:
-    """Lets the process end with :data:`STOPPED` on a signal; for the time before a training.
-
-    Does nothing in a thread, where Python allows no handlers.
-    """
-    if threading.current_thread() is threading.main_thread():
-        for number in STOP_SIGNALS:
-            signal.signal(number, stop_before_training)
-
-
-def stop_before_training(number: int, frame: Any = None) -> None:
-    """A signal handler.
+def stop_before_training(number: int) -> None:
+    """Ends the process when a signal comes before the training.
 
     Raises:
         StopRequested: always.
     """
-    say(f'{signal.Signals(number).name}: stopped before the training; there is nothing to save')
+    say(f'{signal.Signals(number).name}: stopped before the training; nothing to save, start it '
+        'again')
     raise StopRequested(signal.Signals(number).name)
 
 

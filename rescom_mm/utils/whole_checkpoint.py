@@ -54,7 +54,7 @@ def _inspect(path: str | Path, optimizer: bool) -> tuple[str | None, int]:
                else needed)
     if missing:
         return f'is no checkpoint of a training (it has no {", ".join(missing)})', 0
-    return None, checkpoint['meta']['iter']
+    return None, checkpoint['meta'].get('iter', 0)
 
 
 def newest_resumable(folder: str | Path, optimizer: bool = True,

@@ -1,6 +1,8 @@
 """tools/launch.py with small scripts in the place of a training."""
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,13 +15,15 @@ import pytest
 from tests.runs import ROOT
 
 LAUNCH = str(ROOT / 'tools' / 'launch.py')
-# the same with its times cut to a second
+# the same with its times cut to a second, and others as a test wants them
 QUICK = f'''
-import runpy, sys
+import json, os, runpy, sys
+sys.path.insert(0, {str(ROOT / 'tools')!r})
 launch = runpy.run_path({LAUNCH!r})
 vars(sys.modules[__name__]).update(launch)
 main = launch['main']
 main.__globals__.update(GRACE=1.0, SILENCE=3.0, BEAT=0.2)
+main.__globals__.update(json.loads(os.environ.get('TIMES', '{{}}')))
 sys.exit(main())
 '''
 HEAD = '''
@@ -90,7 +94,8 @@ os.write(1, f'{[os.environ[name] for name in names]} {sys.argv[1:]}\\n'.encode()
         f"['{rank}', '{rank}', '2', '2', '127.0.0.1', ''] ['a b', '--x=1']" for rank in (0, 1)]
     environment = {name: value for name, value in os.environ.items() if name != 'OMP_NUM_THREADS'}
     done = [subprocess.run([sys.executable, LAUNCH, str(n), '-c',
-                            'import os; print(os.environ.get("OMP_NUM_THREADS"))'],
+                            'import os; os.write(1, '
+                            'f"{os.environ.get(\'OMP_NUM_THREADS\')}\\n".encode())'],
                            env=environment, text=True, capture_output=True).stdout for n in (1, 2)]
     assert done == ['None\n', '1\n1\n']
 
@@ -106,6 +111,7 @@ def test_usage(argv):
     (dict(NNODES='2'), 'set NODE_RANK to a number'),
     (dict(NNODES='2', NODE_RANK='0'), 'set MASTER_ADDR to the address of node 0'),
     (dict(NNODES='2', NODE_RANK='2', MASTER_ADDR='x'), 'NODE_RANK to 0 ... 1'),
+    (dict(NNODES='2', NODE_RANK='0', MASTER_ADDR='x', MASTER_PORT='65535'), '1 ... 65534'),
 ])
 def test_settings_of_several_nodes(environment, message):
     done = subprocess.run([sys.executable, LAUNCH, '1', 'x.py'], text=True, capture_output=True,
@@ -134,13 +140,63 @@ def test_signal_before_the_workers_can_handle_it(tmp_path):
     assert end(launcher, tmp_path)[0] == 75
 
 
-def test_one_rank_stops(tmp_path):
-    """One that was signalled alone, before it could agree with the others."""
-    launcher = start(tmp_path, f'on(10, 75)\n{SLEEP}')
+@pytest.mark.parametrize('handler', ['on(10, 75)', ''])
+def test_one_rank_stops(tmp_path, handler):
+    """One that was signalled alone, before it could agree with the others, or handle it."""
+    launcher = start(tmp_path, f'{handler}\n{SLEEP}')
     pids = wait_ready(tmp_path, 0, 1)
     os.kill(pids[1], signal.SIGUSR1)
-    code, seconds, _ = end(launcher, tmp_path)
+    code, seconds, output = end(launcher, tmp_path)
     assert code == 75 and seconds < 5
+    assert ('was killed by signal 10' in output) == (not handler)
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize('tool, slow', [('train.py', 'rescom_mm'), ('launch.py', 'ctypes')])
+def test_signal_while_modules_are_imported(tmp_path, tool, slow, number):
+    """Even inside an import that catches everything."""
+    (tmp_path / f'{slow}.py').write_text(
+        'import time\ntry:\n    print("importing", flush=True); time.sleep(60)\n'
+        'except BaseException:\n    time.sleep(60)\n')
+    process = subprocess.Popen([sys.executable, str(ROOT / 'tools' / tool), '1', 'x'], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env={**os.environ, 'PYTHONPATH': str(tmp_path)})
+    assert process.stdout is not None and process.stdout.readline() == 'importing\n'
+    process.send_signal(number)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 75 and error == (
+        f'{number.name}: stopped outside a training; nothing to save, start it again\n')
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='a mutex is 0 at first on Linux')
+def test_signal_while_a_c_function_blocks(tmp_path):
+    """As torch's rendezvous does. One to a process that was forked is not for its parent."""
+    (tmp_path / 'rescom_mm' / 'apis').mkdir(parents=True)
+    (tmp_path / 'rescom_mm' / '__init__.py').touch()
+    (tmp_path / 'rescom_mm' / 'apis' / 'train.py').write_text('''
+import ctypes, os, time
+def main():
+    child = os.fork()
+    if child == 0:
+        time.sleep(20)
+        os._exit(1)
+    time.sleep(0.2)  # Python forgets signals that come while it forks
+    os.kill(child, 15)
+    print(os.waitpid(child, 0)[1] >> 8, flush=True)
+    time.sleep(0.1)
+    libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+    print('blocked', flush=True)
+    libc.pthread_mutex_lock(mutex), libc.pthread_mutex_lock(mutex)
+''')
+    process = subprocess.Popen([sys.executable, str(ROOT / 'tools' / 'train.py')], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env={**os.environ, 'PYTHONPATH': str(tmp_path)})
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ['75\n', 'blocked\n']
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 75 and error.count('SIGTERM: stopped') == 2  # the child's too
 
 
 def test_ctrl_c(tmp_path):
@@ -199,14 +255,15 @@ def test_no_orphans(tmp_path):
         time.sleep(0.05)
 
 
-def nodes(folder, scripts, namespaces=(None,) * 3, address='127.0.0.1'):
-    """A launcher for each script, as on nodes of their own."""
+def nodes(folder, scripts, namespaces=(None,) * 3, address='127.0.0.1', **times):
+    """A launcher for each script, as on nodes of their own; none where that is None."""
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1] - 1
     return [start(folder / str(node), script, processes=1, namespace=namespaces[node],
                   NNODES=str(len(scripts)), NODE_RANK=str(node), MASTER_ADDR=address,
-                  MASTER_PORT=str(port)) for node, script in enumerate(scripts)]
+                  MASTER_PORT=str(port), TIMES=json.dumps(times))
+            for node, script in enumerate(scripts) if script is not None]
 
 
 def test_nodes_end_together(tmp_path):
@@ -248,6 +305,37 @@ def test_node_whose_launcher_dies(tmp_path, gone):
     code, seconds, output = end(launchers[1 - gone], tmp_path / str(1 - gone))
     assert code == 1 and seconds < 8 and f'node {gone} has vanished' in output
     assert not any(map(alive, pids))
+
+
+def test_node_that_never_comes(tmp_path):
+    """The others say for which they wait, and end together."""
+    launchers = nodes(tmp_path, [SLEEP, SLEEP, None, None], NOTICE=0.1, FIRST_CONTACT=1.0)
+    launcher, = nodes(tmp_path / 'alone', [None, SLEEP], NOTICE=0.1, FIRST_CONTACT=0.3)
+    ended = [end(launcher, tmp_path / str(node)) for node, launcher in enumerate(launchers)]
+    assert [code for code, _, _ in ended] == [1, 1]
+    said = ended[0][2].splitlines()
+    assert said[0].startswith('launch.py: waiting for node(s) ') and said[0].endswith('2, 3')
+    assert said[1].startswith('launch.py: gave up waiting for node(s) 2, 3; check NNODES')
+    assert 'node 0 ended with 1' in ended[1][2] and 'gave up' not in ended[1][2]
+
+    code, seconds, output = end(launcher, tmp_path / 'alone' / '1')
+    assert code == 1 and seconds < 5 and output.count('Traceback') == 0
+    waiting, gave_up = output.splitlines()
+    assert re.fullmatch(r'launch.py: waiting for node 0 at 127.0.0.1:\d+ \(.*refused\)', waiting)
+    assert gave_up.startswith('launch.py: gave up waiting for node 0 at 127.0.0.1:')
+
+
+def test_node_that_comes_late(tmp_path):
+    """Until it has come, its silence is no death."""
+    script = 'while not os.path.exists("../late"): time.sleep(0.05)\n'
+    times = dict(NOTICE=0.1, SILENCE=0.3)
+    first, = nodes(tmp_path, [script, None], **times)
+    time.sleep(0.5)
+    port = Path(f'/proc/{first.pid}/environ').read_text().split('MASTER_PORT=')[1].split('\0')[0]
+    late = start(tmp_path / '1', 'time.sleep(0.3)\nopen("../late", "w")', processes=1, NNODES='2',
+                 NODE_RANK='1', MASTER_ADDR='127.0.0.1', MASTER_PORT=port, TIMES='{}')
+    assert end(first, tmp_path / '0')[::2] == (0, 'launch.py: waiting for node(s) 1\n')
+    assert end(late, tmp_path / '1')[::2] == (0, '')
 
 
 @pytest.fixture

@@ -140,6 +140,29 @@ def test_signal_at_the_start(tmp_path):
     assert not list(tmp_path.glob('*.pth'))
 
 
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize('delay', [0.3, 1, 2, 4])
+def test_signal_soon_after_the_start(tmp_path, delay, number):
+    """To one process alone, and to one of two ranks."""
+    for command in (['tools/train.py', TINY], ['tools/launch.py', 2, 'tools/train.py', TINY]):
+        run = Run(tmp_path, sys.executable, *command, options=['train_cfg.max_epochs=1000'])
+        time.sleep(delay)
+        pid = run.process.pid
+        os.kill(pid if len(command) == 2 else children(pid)[1], number)
+        assert run.end()[0] == 75 and 'Traceback' not in run.said(), run.said()
+
+
+def test_signal_in_the_rendezvous(tmp_path):
+    """A node that waits for its peer inside torch."""
+    run = Run(tmp_path, sys.executable, 'tools/launch.py', 1, 'tools/train.py', TINY, options=[
+        '--launcher', 'pytorch'], NNODES='2', NODE_RANK='0', MASTER_ADDR='127.0.0.1',
+        MASTER_PORT='29531')
+    run.wait_for(r'waiting for node\(s\) 1')
+    run.process.send_signal(signal.SIGTERM)
+    code, seconds = run.end()
+    assert code == 75 and seconds < PROMISED and 'nothing to save' in run.said()
+
+
 def test_error_in_a_rank_is_readable(tmp_path):
     run = Run(tmp_path, 'bash', 'tools/dist_train.sh', TINY, 2,
               options=['model.contrastive_loss.temprature=0.1'])

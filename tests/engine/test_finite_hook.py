@@ -53,7 +53,7 @@ def test_the_run_ends_and_nothing_is_spoilt(case, tmp_path):
         runner.train()
     message = str(error.value)
     assert f'iteration 4: {term} is {kind}. Samples: sample ' in message and '\n' not in message
-    assert f'Last good checkpoint: {tmp_path}/iter_3.pth' in message
+    assert f'Last checkpoint: {tmp_path}/iter_3.pth' in message
     record = json.loads((tmp_path / 'not_finite_iter_4_rank_0.json').read_text())
     assert record['losses'] == {'loss': kind, term: kind} and len(record['samples']) == 8
     assert sorted(file.name for file in tmp_path.glob('iter_*.pth')) == [

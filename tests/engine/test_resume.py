@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 from pathlib import Path
 from unittest import mock
 
@@ -384,12 +385,14 @@ def test_what_is_said_at_a_resume(tmp_path, said):
     run(tmp_path, **MID)
     torch.set_num_threads(2)
     try:
-        run(tmp_path, resume=True, train_dataloader__batch_size=20,
-            train_dataloader__dataset__step=5)
+        run(tmp_path, resume=True, optim_wrapper__optimizer__lr=0.5,
+            train_dataloader__batch_size=20, train_dataloader__dataset__step=5)
     finally:
         torch.set_num_threads(1)
     said = [text for text in said if text.startswith('resumed with')]
-    assert len(said) == 3
+    assert len(said) == 4
+    assert re.match(r'resumed with initial_lr=\S+ of the checkpoint, not 0.5 of the', said[0])
+    del said[0]
     assert 'training images instead of' in said[0] and 'another one' in said[0]
     assert 'batch_size=20 instead of 24: 20 images an iteration instead of 24' in said[1]
     assert '2 threads of torch instead of 1' in said[2]

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from rescom_mm.engine import StopHook
 from rescom_mm.utils import StepFlags, StopRequested
-from rescom_mm.utils.stop import STOP_SIGNALS, exit_on_stop_signals
+from rescom_mm.utils.stop import STOP_SIGNALS
 from tests import forked
 from tests.runs import ROOT, load, tiny_config, train
 
@@ -161,9 +161,6 @@ def stopped(monkeypatch, work_dir, stage, moment=0, without=('results',), **opti
 def test_before_the_training_there_is_nothing_to_save(tmp_path, monkeypatch, capfd):
     stopped(monkeypatch, tmp_path, 'before_train', **NO_VALIDATION)
     assert not list(tmp_path.glob('*.pth')) and 'nothing to save' in capfd.readouterr().err
-    exit_on_stop_signals()
-    with pytest.raises(StopRequested):
-        os.kill(os.getpid(), signal.SIGUSR1)
 
 
 @pytest.mark.stack

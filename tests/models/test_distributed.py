@@ -89,7 +89,7 @@ def check_resume_choice(rank, folder):
     runner = Runner.__new__(Runner)
     runner._train_loop = BaseLoop.__new__(EpochBasedTrainLoop)
     runner._resume, runner._has_loaded, runner._load_from = True, False, None
-    runner._work_dir, runner.logger = f'{folder}/{rank}', Logger
+    runner._work_dir, runner.logger, runner.cfg = f'{folder}/{rank}', Logger, {}
     path = Path(folder) / '0' / 'epoch_1.pth'
     if rank == 0:
         path.parent.mkdir()

@@ -25,10 +25,11 @@ class BadImageHook(Hook):
 
     In training another image of the same class takes the place of a damaged one, so that class
     frequencies stay as they are; it is drawn as the sample's augmentations are. Each file is named
-    once in the log, with the reason; at the end all are listed in ``undecodable_images.txt`` in
-    the work directory. The report is part of every checkpoint, and counts only what was trained
-    on, not what was loaded ahead. In validation and test nothing is replaced: the error names the
-    file. Data whose labels cannot be read (several an image, say) are left alone, with a warning.
+    once in the log, with the reason; with each checkpoint and at the end all are listed in
+    ``undecodable_images.txt`` in the work directory. The report is part of every checkpoint, and
+    counts only what was trained on, not what was loaded ahead. In validation and test nothing is
+    replaced: the error names the file. Data whose labels cannot be read (several an image, say)
+    are left alone, with a warning.
 
     Args:
         on_error: ``'replace'``, or ``'raise'`` to end the run at the first damaged file.
@@ -90,12 +91,13 @@ class BadImageHook(Hook):
 
     def gather_state(self, runner: Runner) -> None:
         """Merges the reports of all ranks; to be called on all of them, before a checkpoint."""
-        if get_world_size() == 1:
-            return
-        for rank, damaged in enumerate(all_gather_object(self._unmerged)):
-            if rank != get_rank():
-                self._add(runner, damaged)
-        self._unmerged = []
+        if get_world_size() > 1:
+            for rank, damaged in enumerate(all_gather_object(self._unmerged)):
+                if rank != get_rank():
+                    self._add(runner, damaged)
+            self._unmerged = []
+        if self._report and get_rank() == 0:
+            self._write(runner)
 
     def after_train(self, runner: Runner) -> None:
         if self._report and get_rank() == 0:

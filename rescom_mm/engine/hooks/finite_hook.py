@@ -20,9 +20,10 @@ from ..guards import MaskingGuard, SkippingGuard
 from .key_encoder_hook import KeyEncoderHook
 
 _SKIPPED = 'rescom_finite/skipped'
-_ADVICE = ('lower optim_wrapper.optimizer.lr or warm it up longer, set '
-           'optim_wrapper.clip_grad=dict(max_norm=...), or with AMP take '
-           "optim_wrapper.dtype='bfloat16' or none")
+_ADVICE = ('set optim_wrapper.clip_grad=dict(max_norm=...), or with AMP optim_wrapper.dtype='
+           "'bfloat16' or none, and go on with --resume; or lower optim_wrapper.optimizer.lr or "
+           'warm it up longer, in another work_dir and with load_from an earlier checkpoint, or '
+           'none (--resume keeps the learning rate that it was)')
 
 
 @HOOKS.register_module()
@@ -193,7 +194,7 @@ def _describe(runner: Runner, losses: dict[str, float], data_batch: Any, what_no
     shown = ', '.join(samples[:3]) + (', ...' if len(samples) > 3 else '')
     last = runner.message_hub.runtime_info.get('last_ckpt')
     return (f'iteration {iteration}: {what}. Samples: {shown} ({len(samples)}, listed in {file}). '
-            f'Last good checkpoint: {last or "none yet"}. What now: {what_now}')
+            f'Last checkpoint: {last or "none yet"}. What now: {what_now}')
 
 
 def _samples(data_batch: Any) -> list[str]:

@@ -7,6 +7,7 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, get_rank, get_world_size
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
+from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
@@ -80,6 +81,8 @@ class ResumeHook(Hook):
             # from here it goes into the loop, and so to all that counts iterations
             meta['iter'] = loop.resume(number, samples, before)
             loop.validated = meta['iter'] if state.get('validated') else None
+            for line in _kept_settings(runner, checkpoint):
+                self._say(runner, f'resumed with {line}')
             if 'position' in state:
                 for line in _changes(runner, state, before, meta['iter']):
                     self._say(runner, f'resumed with {line}')
@@ -182,6 +185,22 @@ def _ragged_and_compiled(runner: Runner) -> bool:
     return not (endless or loader.drop_last) and len(loader.sampler) % loader.batch_size > 0
 
 
+def _kept_settings(runner: Runner, checkpoint: dict) -> list[str]:
+    """Settings of the optimiser that are the checkpoint's, and another value in the config."""
+    wrapper, saved = runner.optim_wrapper, checkpoint.get('optimizer', {})
+    if not isinstance(wrapper, OptimWrapper) or 'param_groups' not in saved:
+        return []
+    lines = []
+    for name in ('initial_lr', 'weight_decay', 'momentum', 'betas'):
+        pairs = [(old[name], new[name])
+                 for old, new in zip(saved['param_groups'], wrapper.param_groups)
+                 if name in old and name in new and old[name] != new[name]]
+        if pairs:
+            lines.append(f'{name}={pairs[0][0]} of the checkpoint, not {pairs[0][1]} of the '
+                         'config; for another one begin a run with load_from in place of --resume')
+    return lines
+
+
 def _changes(runner: Runner, state: dict, before: int, after: int) -> list[str]:
     """What is not as it was when the checkpoint was written, and what that means; a line each."""
     loader, world, lines = runner.train_dataloader, get_world_size(), []
@@ -195,8 +214,9 @@ def _changes(runner: Runner, state: dict, before: int, after: int) -> list[str]:
               'learning rate and schedules by iteration stay as they were')
     if world != old_world:
         again = state['position'][1] % world
-        lines.append(f'{world} processes instead of {old_world}: {effect}; batch statistics are '
-                     'those of the first process' + f'; {again} images come twice' * (again > 0))
+        lines.append(f'{world} process{"es" * (world > 1)} instead of {old_world}: {effect}; batch '
+                     'statistics are those of the first process'
+                     + f'; {again} images come twice' * (again > 0))
     if loader.batch_size != old_batch:
         lines.append(f'batch_size={loader.batch_size} instead of {old_batch}: {effect}')
     threads = torch.get_num_threads()
