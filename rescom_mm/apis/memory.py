@@ -12,8 +12,8 @@ from torch import Tensor
 def explain_memory(runner: Runner) -> str:
     """Sizes of what this package adds to a training, and the settings that shrink a step.
 
-    Of similarities a step holds up to about five copies at once and keeps about two for
-    the backward pass (measured for ``SPMLoss``).
+    Of similarities ``SPMLoss`` holds up to six copies at once, two where it mines both kinds of
+    keys from a class-balanced queue, and keeps none for the backward pass (measured).
 
     Returns:
         One line.
@@ -29,7 +29,7 @@ def explain_memory(runner: Runner) -> str:
     if rows > images:
         slots = 0 if queue is None else len(queue)
         parts.append(f'similarities {_bytes(4 * rows * (rows + slots))} a copy (at most '
-                     f'[{rows}, {rows + slots}] float32, up to 5 copies at once)')
+                     f'[{rows}, {rows + slots}] float32, up to 6 copies at once)')
     if queue is not None:
         parts += [f'queue {_size(queue.buffers())} ({len(queue)} keys of {queue.feat_dim} values)',
                   f'keys of a step {_bytes(4 * rows * queue.feat_dim)}']
