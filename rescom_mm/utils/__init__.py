@@ -1,5 +1,5 @@
 from .class_counts import ClassCounts, NeedsClassCounts, count_classes, delivered_items, list_digest
-from .dist import any_on_ranks, gather_keys, same_on_all_ranks
+from .dist import any_on_ranks, same_on_all_ranks
 from .loader import iterating, rebuild_loader, stop_workers
 from .options import check_options
 from .step_flags import StepFlags
@@ -7,6 +7,6 @@ from .stop import StopRequested
 
 __all__ = [
     'ClassCounts', 'NeedsClassCounts', 'StepFlags', 'StopRequested', 'any_on_ranks',
-    'check_options', 'count_classes', 'delivered_items', 'gather_keys', 'iterating',
-    'list_digest', 'rebuild_loader', 'same_on_all_ranks', 'stop_workers'
+    'check_options', 'count_classes', 'delivered_items', 'iterating', 'list_digest',
+    'rebuild_loader', 'same_on_all_ranks', 'stop_workers'
 ]

@@ -1,18 +1,11 @@
-"""Collectives that ResCom needs beside mmengine's."""
+"""Collectives beside mmengine's."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as torch_dist
 from mmengine.dist import all_reduce, get_comm_device, get_world_size
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from .step_flags import StepFlags
-
-PAD_LABEL = -1
 
 
 def all_gather(everyone: Tensor, mine: Tensor) -> None:
@@ -20,40 +13,6 @@ def all_gather(everyone: Tensor, mine: Tensor) -> None:
     # torch 2.13 calls it so, and warns of the other name
     gather = getattr(torch_dist, 'all_gather_single', None) or torch_dist.all_gather_into_tensor
     gather(everyone, mine)
-
-
-def gather_keys(keys_BD: Tensor, labels_B: Tensor, rows: int,
-                flags: StepFlags | None = None) -> tuple[Tensor, Tensor]:
-    """Gathers keys and labels of all ranks, in rank order, with one collective.
-
-    Ranks may hold different numbers of rows; each pads to ``rows``. Keys travel bit for bit.
-
-    Args:
-        keys_BD: float32 keys of this rank, ``B <= rows``.
-        labels_B: int32 labels of this rank.
-        rows: the loader's batch size, the same on every rank.
-        flags: ride along; on every rank or on none.
-
-    Returns:
-        ``[world * rows, D]`` keys and ``[world * rows]`` labels, :data:`PAD_LABEL` where a row
-        is padding. In a single process the arguments as they are.
-    """
-    world = get_world_size()
-    if world == 1:
-        return keys_BD, labels_B
-    B, D = keys_BD.shape
-    if rows < B:
-        raise RuntimeError(f'{B} keys in a step but the loader\'s batch size is {rows}')
-    packed = labels_B.new_full((rows + 1, D + 1), PAD_LABEL)  # one more row for the flags
-    packed[:B, :D] = keys_BD.contiguous().view(torch.int32)
-    packed[:B, D] = labels_B
-    packed[rows, 0] = flags.send() if flags is not None else 0
-    everyone = packed.new_empty((world, rows + 1, D + 1))
-    all_gather(everyone.view(-1, D + 1), packed)
-    if flags is not None:
-        flags.receive(everyone[:, rows, 0])
-    gathered = everyone[:, :rows].reshape(world * rows, D + 1)
-    return gathered[:, :D].contiguous().view(torch.float32), gathered[:, D]
 
 
 def same_on_all_ranks(fingerprint: bytes) -> bool:

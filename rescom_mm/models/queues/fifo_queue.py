@@ -5,7 +5,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ...utils import check_options
-from ...utils.dist import PAD_LABEL
+from .gather_keys import PAD_LABEL
 from .key_queue import KeyQueue
 
 

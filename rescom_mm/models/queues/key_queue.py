@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ...utils.dist import PAD_LABEL, gather_keys
-from ...utils.step_flags import StepFlags
+from ...utils import StepFlags
+from .gather_keys import PAD_LABEL, gather_keys
 
 
 class KeyQueue(nn.Module):
