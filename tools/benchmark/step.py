@@ -26,10 +26,11 @@ CPU = [Case('rescom_r50_imagenet-lt', 64, 32), Case('rescom_rx50_imagenet-lt', 3
        Case('rescom_r32_cifar100-lt-if100', 32, 128)]
 GPU = [Case('rescom_r50_imagenet-lt', 224, 32), Case('rescom_rx50_imagenet-lt', 224, 32),
        Case('rescom_r32_cifar100-lt-if100', 32, 128)]
-BF16 = {'optim_wrapper.type': 'BFloat16OptimWrapper'}
-CHANNELS_LAST = {'model.data_preprocessor.channels_last': True}
-SWITCHES = {'plain': {}, 'channels_last': CHANNELS_LAST, 'bf16': BF16,
-            'channels_last and bf16': {**CHANNELS_LAST, **BF16}}
+BF16: dict[str, Any] = {'optim_wrapper.type': 'BFloat16OptimWrapper'}
+CHANNELS_LAST: dict[str, Any] = {'model.data_preprocessor.channels_last': True}
+SWITCHES: dict[str, dict[str, Any]] = {
+    'plain': {}, 'channels_last': CHANNELS_LAST, 'bf16': BF16,
+    'channels_last and bf16': {**CHANNELS_LAST, **BF16}}
 
 
 def methods(case: Case, rounds: int, device: torch.device) -> dict[str, Any]:
@@ -39,16 +40,15 @@ def methods(case: Case, rounds: int, device: torch.device) -> dict[str, Any]:
                                  case.images, device)
              for name, parts in (('rescom', {}), ('siambs', SIAMBS), ('projector', PROJECTOR))}
     seconds = alternate(steps, rounds, device)
-    row = dict(case=case._asdict(), bf16=bool(options), pairs=rounds,
-               over_siambs=ratio(seconds, 'rescom', 'siambs'),
-               projector_over_siambs=ratio(seconds, 'projector', 'siambs'),
-               over_projector=ratio(seconds, 'rescom', 'projector'),
-               seconds={name: summary(values) for name, values in seconds.items()})
+    ratios = dict(over_siambs=ratio(seconds, 'rescom', 'siambs'),
+                  projector_over_siambs=ratio(seconds, 'projector', 'siambs'),
+                  over_projector=ratio(seconds, 'rescom', 'projector'))
     print(f'{case.config}, {case.px} px, 2 x {case.images} views{", bf16" * bool(options)}: '
-          f'{shown(row["seconds"]["rescom"], 1e3, 0)} ms, {shown(row["over_siambs"], digits=3)} x '
-          f'SiamBS alone (with a projector that serves nothing '
-          f'{shown(row["projector_over_siambs"], digits=3)} x)', flush=True)
-    return row
+          f'{shown(summary(seconds["rescom"]), 1e3, 0)} ms, '
+          f'{shown(ratios["over_siambs"], digits=3)} x SiamBS alone (with a projector that serves '
+          f'nothing {shown(ratios["projector_over_siambs"], digits=3)} x)', flush=True)
+    return dict(case=case._asdict(), bf16=bool(options), pairs=rounds, **ratios,
+                seconds={name: summary(values) for name, values in seconds.items()})
 
 
 def switches(case: Case, rounds: int, device: torch.device) -> dict[str, Any]:
