@@ -89,13 +89,13 @@ def measure(config: str, options: Sequence[str], epochs: int | None,
             runner.train()
         except StopRequested:
             assert iterations is not None
-        row = dict(config=Path(config).stem, per_epoch=len(runner.train_dataloader),
-                   iterations=len(clock.iterations), iteration=summary(clock.iterations[_FIRST:]),
-                   waits_for_data=sum(clock.waits[_FIRST:]) / sum(clock.iterations[_FIRST:]),
-                   build=built - begin, training=time.perf_counter() - built)
-        # as long as the iterations would take that were not run
-        row['epoch'] = summary(clock.epochs or [
-            row['per_epoch'] * seconds for seconds in clock.iterations[_FIRST:]])
+        per_epoch, counted = len(runner.train_dataloader), clock.iterations[_FIRST:]
+        row: dict[str, Any] = dict(
+            config=Path(config).stem, per_epoch=per_epoch, iterations=len(clock.iterations),
+            iteration=summary(counted), waits_for_data=sum(clock.waits[_FIRST:]) / sum(counted),
+            build=built - begin, training=time.perf_counter() - built,
+            # of a part of an epoch: what all iterations would take
+            epoch=summary(clock.epochs or [per_epoch * seconds for seconds in counted]))
         if clock.validations:
             row['validation'] = summary(clock.validations)
         results = Path(folder) / 'results.json'
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser(__doc__ or '', 'epoch')
     options.set_defaults(rounds=2)
     options.add_argument('--config', default='configs/rescom/rescom_r32_cifar100-lt-if100.py')
-    options.add_argument('--data-root', default='data/cifar100', help='folder of the official files')
+    options.add_argument('--data-root', default='data/cifar100', help='of the official files')
     options.add_argument('--no-check-md5', action='store_true', help='accept a repacked copy')
     options.add_argument('--iterations', type=int, help='stop after so many')
     options.add_argument('--full', action='store_true', help='all epochs of the config')

@@ -78,11 +78,10 @@ def grow(variable: str, rounds: int, device: torch.device) -> dict[str, Any]:
             break
         branch = Branch(of, device)
         seconds = summary(alternate({'step': branch.ours}, rounds, device)['step'])
-        points.append(dict(value=value, seconds=seconds, bytes=peak(branch.ours, device),
-                           queue_bytes=4 * len(branch.queue) * of.dim))
-        print(f'{variable}={value}: {shown(seconds, 1e3)} ms, '
-              f'{points[-1]["bytes"] / 2**20:.1f} MiB beside a queue of '
-              f'{points[-1]["queue_bytes"] / 2**20:.1f} MiB', flush=True)
+        most, keys = peak(branch.ours, device), 4 * len(branch.queue) * of.dim
+        points.append(dict(value=value, seconds=seconds, bytes=most, queue_bytes=keys))
+        print(f'{variable}={value}: {shown(seconds, 1e3)} ms, {most / 2**20:.1f} MiB beside a '
+              f'queue of {keys / 2**20:.1f} MiB', flush=True)
     return dict(variable=variable, points=points, exponents=exponents(points))
 
 

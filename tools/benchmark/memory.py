@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = []
     for shape in SHAPES:
         branch = Branch(shape, device)
-        steps = dict(ours=branch.ours, floor=branch.floor, released=branch.released())
+        steps: dict[str, Callable[[], Any]] = dict(
+            ours=branch.ours, floor=branch.floor, released=branch.released())
         rows.append(dict(shape=shape._asdict(),
                          bytes={name: peak(step, device) for name, step in steps.items()}))
         print(f'{shape}: ' + ', '.join(f'{name} {number / 2**20:.2f} MiB'
