@@ -90,7 +90,7 @@ class ShardedContrast:
         pos_AP = pos_AN.topk(self.mining[0], 1, largest=False).values
         neg_AN = neg_AN.topk(self.mining[1], 1).values
         sim_AM, same_AM = _batch(z_WMD, labels_WM)
-        positive_AN = torch.cat([same_AM, pos_AP != INF, torch.zeros_like(neg_AN, dtype=torch.bool)], 1)
+        positive_AN = torch.cat([same_AM, pos_AP != INF, torch.zeros_like(neg_AN).bool()], 1)
         logits_AN = torch.cat([sim_AM, pos_AP.masked_fill(pos_AP == INF, -INF), neg_AN], 1)
         logits_AN = logits_AN / self.temperature
         sum_A, count_A = logits_AN.logsumexp(1), positive_AN.sum(1)
