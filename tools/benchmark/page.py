@@ -37,7 +37,8 @@ SECTIONS = [
             'branch.png'),
     Section('step', 'Whole training step', 'ResCom beside the same two views with SiamBS alone, '
             'optimiser and queue included; `projector` is SiamBS with a projector that serves '
-            'nothing, which tells what of the difference is the projector\'s.'),
+            'nothing, which tells what of the difference is the projector\'s. '
+            '`python tools/benchmark/profiles.py` shows the operations that make it.'),
     Section('pipeline', 'Input pipeline', 'From files to two normalised views of each image.'),
     Section('augment', 'Augmentation on the device', 'The CIFAR recipe, batched.'),
     Section('epoch', 'Whole training', 'Seconds per epoch on CIFAR-100-LT, through the Runner: '
