@@ -9,8 +9,9 @@ from .hooks import (
     StopHook,
     WholeCheckpointHook,
 )
+from .optimizers import BFloat16OptimWrapper
 
 __all__ = [
-    'BadImageHook', 'ClassBalancedQueueHook', 'ClassCountsHook', 'FiniteHook',
-    'KeyEncoderHook', 'ResultsHook', 'ResumeHook', 'StopHook', 'WholeCheckpointHook'
+    'BFloat16OptimWrapper', 'BadImageHook', 'ClassBalancedQueueHook', 'ClassCountsHook',
+    'FiniteHook', 'KeyEncoderHook', 'ResultsHook', 'ResumeHook', 'StopHook', 'WholeCheckpointHook'
 ]

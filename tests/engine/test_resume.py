@@ -1,6 +1,5 @@
 """A run that was stopped and resumed against one that was not: checkpoints, bit for bit."""
 
-import contextlib
 import math
 import re
 from pathlib import Path
@@ -11,8 +10,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, MMLogger
-from mmengine.optim import OptimWrapper
-from mmengine.registry import DATA_SAMPLERS, OPTIM_WRAPPERS
+from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
 from mmpretrain.registry import HOOKS
 
@@ -135,16 +133,6 @@ def test_two_ranks(tmp_path):
     in_processes(2, two_ranks, tmp_path)
 
 
-@OPTIM_WRAPPERS.register_module()
-class CPUAmp(OptimWrapper):
-    """AmpOptimWrapper wants an accelerator; its context alone does on a CPU."""
-
-    @contextlib.contextmanager
-    def optim_context(self, model):
-        with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
-            yield
-
-
 @HOOKS.register_module()
 class BadBatch(Hook):
     """Makes the images of one iteration NaN."""
@@ -163,7 +151,9 @@ EARLY = dict(default_hooks__early=dict(type='EarlyStoppingHook', monitor='shot/a
 VARIANTS = {
     'accumulation': dict(optim_wrapper__accumulative_counts=3),
     'moco': MOCO,
-    'bfloat16': dict(optim_wrapper__type='CPUAmp'),
+    'bfloat16': dict(optim_wrapper__type='BFloat16OptimWrapper'),
+    'bfloat16, channels last': dict(optim_wrapper__type='BFloat16OptimWrapper',
+                                    data_preprocessor__channels_last=True),
     'averaged statistics': dict(default_hooks__ema=dict(
         type='EMAHook', momentum=0.1, update_buffers=True)),
     'iterations': BY_ITER,

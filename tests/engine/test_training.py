@@ -1,6 +1,5 @@
 """Trainings through a real Runner: what they leave behind, going on, testing, stock tools."""
 
-import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -8,8 +7,6 @@ from pathlib import Path
 import mmpretrain
 import pytest
 import torch
-from mmengine.optim import OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import Runner
 
 from rescom_mm.visualization.results import results_table
@@ -117,15 +114,7 @@ def test_reversed_queue_trains_with_ema_and_is_restored(tmp_path):
 
 @pytest.mark.usefixtures('no_picture')
 def test_bfloat16(tmp_path):
-    """AmpOptimWrapper wants an accelerator; its context alone does on a CPU."""
-    @OPTIM_WRAPPERS.register_module(force=True)
-    class CPUAmpOptimWrapper(OptimWrapper):
-        @contextlib.contextmanager
-        def optim_context(self, model):
-            with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
-                yield
-
-    runner = train(tmp_path, epochs=1, optim_wrapper__type='CPUAmpOptimWrapper')
+    runner = train(tmp_path, epochs=1, optim_wrapper__type='BFloat16OptimWrapper')
     assert runner.model.queue.keys.dtype == torch.float32
     keys = runner.model.queue.keys[runner.model.queue.valid]
     torch.testing.assert_close(keys.norm(dim=1), torch.ones(len(keys)))

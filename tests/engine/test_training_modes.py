@@ -14,7 +14,6 @@ from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import FlexibleRunner, Runner
 from mmpretrain.registry import HOOKS, MODELS
 
-import tests.engine.test_resume  # noqa: F401  registers CPUAmp
 from rescom_mm.engine import strategies
 from rescom_mm.engine.strategies import check_strategy
 from rescom_mm.models import KeyQueue, SiameseClassifier
@@ -79,7 +78,7 @@ MODES = {
     'averaged buffers': SYNC,
     'EMA of buffers': EMA_BUFFERS,
     'accumulation': dict(optim_wrapper__accumulative_counts=3),
-    'bfloat16': dict(optim_wrapper__type='CPUAmp'),
+    'bfloat16': dict(optim_wrapper__type='BFloat16OptimWrapper'),
     'fp16': FP16,
     'fp16 accumulated': dict(FP16, optim_wrapper__accumulative_counts=2),
     'with_cp': dict(model__backbone__with_cp=True),
@@ -91,7 +90,7 @@ MODES = {
     'compiled, dynamic': dict(compile=dict(backend='aot_eager', dynamic=True)),
     'compiled by inductor': dict(COMPILED, compile=True),
     'compiled, bfloat16, accumulation': dict(
-        COMPILED, optim_wrapper=dict(type='CPUAmp', accumulative_counts=3)),
+        COMPILED, optim_wrapper=dict(type='BFloat16OptimWrapper', accumulative_counts=3)),
     'flexible': flexible(),
     'flexible, averaged buffers, accumulation': flexible(
         **SYNC, optim_wrapper__accumulative_counts=3),

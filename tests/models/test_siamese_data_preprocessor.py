@@ -59,3 +59,12 @@ def test_mixing_is_refused():
     preprocessor.batch_augments = object()  # as SwitchRecipeHook does
     with pytest.raises(ValueError, match='mixup'):
         preprocessor(default_collate(samples(2)), training=True)
+
+
+@pytest.mark.parametrize('views', [1, 2])
+@pytest.mark.parametrize('collate', [default_collate, pseudo_collate])
+def test_channels_last(collate, views):
+    plain = SiameseDataPreprocessor(**OPTIONS)(collate(samples(views)))['inputs']
+    mine = SiameseDataPreprocessor(**OPTIONS, channels_last=True)(collate(samples(views)))['inputs']
+    assert torch.equal(mine, plain) and plain.is_contiguous() and not mine.is_contiguous()
+    assert mine.is_contiguous(memory_format=torch.channels_last)

@@ -31,8 +31,9 @@ def parser(doc: str, name: str) -> argparse.ArgumentParser:
     made.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     made.add_argument('--rounds', type=int, default=40, help='times that each is measured, in turn')
     made.add_argument('--threads', type=int, default=os.cpu_count(), help='of torch, on a CPU')
-    made.add_argument('--out', type=Path, default=ROOT / 'docs' / 'performance' / f'{name}.json',
-                      help='result file; docs/performance.md is made of these')
+    made.add_argument('--out', type=Path, help='result file; docs/performance.md is made of those '
+                      f'in docs/performance: {name}.json, and {name}-gpu.json of a GPU')
+    made.set_defaults(name=name)
     return made
 
 
@@ -94,11 +95,14 @@ def shown(value: dict[str, float], scale: float = 1.0, digits: int = 2) -> str:
 def save(args: argparse.Namespace, rows: list[dict], **more: Any) -> None:
     """Writes the result file: command, machine, versions, commit and rows."""
     options = {key: str(value) if isinstance(value, Path) else value
-               for key, value in vars(args).items() if key != 'out'}
-    content = dict(options=options, machine=machine(torch.device(args.device)), **more, rows=rows)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(content, indent=1) + '\n')
-    print(f'written to {args.out}')
+               for key, value in vars(args).items() if key not in ('out', 'name')}
+    device = torch.device(args.device)
+    content = dict(options=options, machine=machine(device), **more, rows=rows)
+    out = args.out or ROOT / 'docs' / 'performance' / (
+        args.name + ('-gpu' if device.type == 'cuda' else '') + '.json')
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(content, indent=1) + '\n')
+    print(f'written to {out}')
 
 
 def machine(device: torch.device) -> dict[str, Any]:
