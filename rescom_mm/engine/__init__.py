@@ -4,6 +4,7 @@ from .hooks import (
     ClassCountsHook,
     FiniteHook,
     KeyEncoderHook,
+    ResidentDataHook,
     ResultsHook,
     ResumeHook,
     StopHook,
