@@ -13,5 +13,6 @@ from .hooks import (
 
 __all__ = [
     'BadImageHook', 'ClassBalancedQueueHook', 'ClassCountsHook', 'FiniteHook',
-    'KeyEncoderHook', 'ResultsHook', 'ResumeHook', 'StopHook', 'WholeCheckpointHook'
+    'KeyEncoderHook', 'ResidentDataHook', 'ResultsHook', 'ResumeHook', 'StopHook',
+    'WholeCheckpointHook'
 ]

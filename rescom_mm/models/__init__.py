@@ -5,6 +5,7 @@ from .queues import ClassBalancedQueue, FIFOQueue, KeyQueue, ReversedQueue
 from .utils import CIFARAugment, SiameseDataPreprocessor
 
 __all__ = [
-    'ClassBalancedQueue', 'FIFOQueue', 'FrozenConvResNet', 'InfoNCELoss', 'KeyQueue', 'ResNetCIFAR',
-    'ReversedQueue', 'SPMLoss', 'SiamBSLoss', 'SiameseClassifier', 'SiameseDataPreprocessor'
+    'CIFARAugment', 'ClassBalancedQueue', 'FIFOQueue', 'FrozenConvResNet', 'InfoNCELoss',
+    'KeyQueue', 'ResNetCIFAR', 'ReversedQueue', 'SPMLoss', 'SiamBSLoss', 'SiameseClassifier',
+    'SiameseDataPreprocessor'
 ]

@@ -11,5 +11,5 @@ from .stop_hook import StopHook
 
 __all__ = [
     'BadImageHook', 'ClassBalancedQueueHook', 'ClassCountsHook', 'FiniteHook', 'KeyEncoderHook',
-    'ResultsHook', 'ResumeHook', 'StopHook', 'WholeCheckpointHook'
+    'ResidentDataHook', 'ResultsHook', 'ResumeHook', 'StopHook', 'WholeCheckpointHook'
 ]

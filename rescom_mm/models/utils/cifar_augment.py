@@ -86,8 +86,8 @@ class CIFARAugment:
         chosen = (u[2] * len(self._rounds[0].prob)).long()
         ops = []
         for one, (applied, negative) in zip(self._rounds, (u[3:5], u[5:7])):
-            state = (applied < one.prob[chosen]) * (1 + (negative < one.negative_prob[chosen]).long())
-            ops.append(chosen * STATES + state)
+            sign = (negative < one.negative_prob[chosen]).long()
+            ops.append(chosen * STATES + (applied < one.prob[chosen]) * (1 + sign))
         hole = (u[-1] * self.size ** 2).long() if self.cutout_side else torch.zeros_like(crop)
         return torch.stack([crop, *ops, hole])
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...datasets import AutoAugmentCIFAR10, PillowOp
+from ...datasets import AutoAugmentCIFAR10
 from .batched_ops import GREY, MEAN, NOTHING, SMOOTH
 
 #: an op is left out, applied, or applied with a negative magnitude
@@ -98,16 +98,16 @@ def _row(op: Any, state: int, size: int) -> dict[str, Any]:
     row = dict(source=torch.arange(P).expand(4, P), part=torch.zeros(P, dtype=torch.float64),
                values=torch.arange(256, dtype=torch.uint8), autocontrast=False, equalize=False,
                kind=NOTHING, factor=torch.tensor(1.))
-    name, kind = getattr(op, 'op', None), type(op).__name__
+    name = getattr(op, 'op', type(op).__name__.lower())  # PillowOp's, or mmpretrain's op
     if state == 0:
         return row
-    if kind in ('AutoContrast', 'Equalize'):
-        row[kind.lower()] = True
-    elif isinstance(op, PillowOp) and name in _BLENDS:
+    if name in ('autocontrast', 'equalize'):
+        row[name] = True
+    elif name in _BLENDS:
         row.update(kind=_BLENDS[name], factor=torch.tensor(1 + op.random_negative(op.magnitude)))
     elif name == 'shear_y':
         row['source'], row['part'] = _shear_y(op.random_negative(op.magnitude), size)
-    elif name == 'rotate' or kind == 'Translate':
+    elif name.startswith(('rotate', 'translate')):
         row['source'] = _moved(op, size).expand(4, P)
     else:
         row['values'] = _mapped(op)

@@ -23,8 +23,8 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
     ``ClsDataPreprocessor``, whose options these are.
 
     With ``augment`` it makes the views itself, on the device, of what ``PackInputs`` alone gives;
-    evaluation batches pass through. ``ResidentDataHook`` has it hold the whole training set: batches
-    then bring indices in the place of images.
+    evaluation batches pass through. ``ResidentDataHook`` has it hold the whole training set:
+    batches then bring indices in the place of images.
 
     Args:
         mean: of the channels, 0 ... 255; None for no normalisation.
@@ -60,20 +60,22 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
                              'MultiView in train_dataloader.dataset.pipeline; remove one of them')
         if (two_views or making) and self.batch_augments is not None:
             raise self._no_mixing(self.batch_augments)  # SwitchRecipeHook can set it on the way
-        if isinstance(inputs, Tensor) and inputs.ndim == 1:
+        held = isinstance(inputs, Tensor) and inputs.ndim == 1
+        if held:
             inputs = self._held(inputs)
-            if making:
-                inputs = self.augment(inputs)
-            # the labels are where they have to be
-            return {**data, 'inputs': super().forward({'inputs': inputs}, training)['inputs']}
-        if two_views and isinstance(inputs[0], Tensor):  # default_collate: a batch a view
+        elif two_views and isinstance(inputs[0], Tensor):  # default_collate: a batch a view
             inputs = torch.cat([self.cast_data(view_BCHW) for view_BCHW in inputs])
         elif two_views:  # pseudo_collate: a list a view
             inputs = self.cast_data(torch.cat([torch.stack(view_CHW) for view_CHW in inputs]))
         elif making:
-            inputs = inputs if isinstance(inputs, Tensor) else torch.stack(inputs)
-            inputs = self.augment(self.cast_data(inputs))
-        return super().forward({**data, 'inputs': inputs}, training)
+            inputs = self.cast_data(inputs if isinstance(inputs, Tensor) else torch.stack(inputs))
+        if making and self.augment is not None:
+            inputs = self.augment(inputs)
+        samples = {} if held else {'data_samples': data.get('data_samples')}
+        out = super().forward({'inputs': inputs, **samples}, training)
+        if held:  # their labels are on the device already
+            out['data_samples'] = data['data_samples']
+        return out
 
     def hold(self, images_NCHW: Tensor, samples: list[DataSample]) -> None:
         """Takes a data set to the device, for batches of indices; no checkpoint contains it.
