@@ -93,6 +93,18 @@ def test_recipe_is_pillows(everywhere):
     assert torch.equal(batch, IMAGES.repeat(60, 1, 1, 1))
 
 
+@pytest.mark.slow
+def test_compiled():
+    """The same bits (by a CPU's compiler), in batches of another size too."""
+    torch.manual_seed(0)
+    augment = CIFARAugment(compile=True)
+    for batch in (IMAGES, IMAGES.repeat(9, 1, 1, 1)):
+        for _ in range(3):
+            codes = augment.draw(len(batch))
+            assert torch.equal(augment.apply(batch, codes, everywhere=True),
+                               augment.apply(batch, codes, everywhere=False))
+
+
 def test_views():
     """All of view 1 first; each with draws of its own."""
     for views in (1, 2):
