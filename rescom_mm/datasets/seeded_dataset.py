@@ -19,6 +19,8 @@ class SeededDataset:
 
     #: it delivers the dataset's own items: who looks for labels looks into the dataset
     transparent = True
+    # attributes that are not the dataset's
+    _OWN: tuple[str, ...] = ('dataset',)
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -34,12 +36,12 @@ class SeededDataset:
     def __getattr__(self, name: str) -> Any:
         # no special methods: torch would fetch through a dataset's __getitems__, unseeded;
         # and unpickling asks before there is a dataset
-        if name == 'dataset' or name.startswith('__'):
+        if name in self._OWN or name.startswith('__'):
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == 'dataset':
+        if name in self._OWN:
             super().__setattr__(name, value)
         else:
             setattr(self.dataset, name, value)

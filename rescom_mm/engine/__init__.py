@@ -4,6 +4,7 @@ from .hooks import (
     ClassCountsHook,
     FiniteHook,
     KeyEncoderHook,
+    ResidentDataHook,
     ResultsHook,
     ResumeHook,
     StopHook,
@@ -13,5 +14,6 @@ from .optimizers import BFloat16OptimWrapper
 
 __all__ = [
     'BFloat16OptimWrapper', 'BadImageHook', 'ClassBalancedQueueHook', 'ClassCountsHook',
-    'FiniteHook', 'KeyEncoderHook', 'ResultsHook', 'ResumeHook', 'StopHook', 'WholeCheckpointHook'
+    'FiniteHook', 'KeyEncoderHook', 'ResidentDataHook', 'ResultsHook', 'ResumeHook', 'StopHook',
+    'WholeCheckpointHook'
 ]

@@ -2,9 +2,10 @@ from .backbones import FrozenConvResNet, ResNetCIFAR
 from .classifiers import SiameseClassifier
 from .losses import InfoNCELoss, SiamBSLoss, SPMLoss
 from .queues import ClassBalancedQueue, FIFOQueue, KeyQueue, ReversedQueue
-from .utils import SiameseDataPreprocessor
+from .utils import CIFARAugment, SiameseDataPreprocessor
 
 __all__ = [
-    'ClassBalancedQueue', 'FIFOQueue', 'FrozenConvResNet', 'InfoNCELoss', 'KeyQueue', 'ResNetCIFAR',
-    'ReversedQueue', 'SPMLoss', 'SiamBSLoss', 'SiameseClassifier', 'SiameseDataPreprocessor'
+    'CIFARAugment', 'ClassBalancedQueue', 'FIFOQueue', 'FrozenConvResNet', 'InfoNCELoss',
+    'KeyQueue', 'ResNetCIFAR', 'ReversedQueue', 'SPMLoss', 'SiamBSLoss', 'SiameseClassifier',
+    'SiameseDataPreprocessor'
 ]

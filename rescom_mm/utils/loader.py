@@ -32,6 +32,13 @@ def rebuild_loader(loader: DataLoader, **changes: Any) -> DataLoader:
     return DataLoader(**{**settings, **batches, **changes})
 
 
+def set_loader(loop: Any, loader: DataLoader) -> None:
+    """Gives a training loop another data loader, before its first iteration."""
+    loop.dataloader = loader
+    if hasattr(loop, 'dataloader_iterator'):  # IterBasedTrainLoop
+        loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)
+
+
 @contextmanager
 def iterating(loader: DataLoader) -> Iterator[Iterator[Any]]:
     """An iterator over a data loader; its workers, if they do not persist, end with the block."""

@@ -68,3 +68,69 @@ def test_channels_last(collate, views):
     mine = SiameseDataPreprocessor(**OPTIONS, channels_last=True)(collate(samples(views)))['inputs']
     assert torch.equal(mine, plain) and plain.is_contiguous() and not mine.is_contiguous()
     assert mine.is_contiguous(memory_format=torch.channels_last)
+
+
+class Negatives:
+    """Two views of a batch: as it is, and inverted."""
+
+    def __call__(self, images):
+        return torch.cat([images, 255 - images])
+
+
+@pytest.mark.parametrize('collate', [default_collate, pseudo_collate])
+def test_views_made_of_a_batch(collate):
+    batch = collate(samples(1))
+    plain = ClsDataPreprocessor(**OPTIONS)(collate(samples(1)))
+    preprocessor = SiameseDataPreprocessor(**OPTIONS, augment=Negatives())
+    out = preprocessor(batch, training=True)
+    assert out['inputs'].shape == (6, 3, 6, 5) and len(out['data_samples']) == 3
+    assert torch.equal(out['inputs'][:3], plain['inputs'])
+    second = SiameseDataPreprocessor(**OPTIONS)(dict(inputs=255 - torch.stack(list(
+        collate(samples(1))['inputs']))))
+    assert torch.equal(out['inputs'][3:], second['inputs'])
+    # evaluation batches pass through
+    assert torch.equal(preprocessor(collate(samples(1)))['inputs'], plain['inputs'])
+    with pytest.raises(ValueError, match='and so does MultiView'):
+        preprocessor(collate(samples(2)), training=True)
+    preprocessor.batch_augments = object()
+    with pytest.raises(ValueError, match='mixup'):
+        preprocessor(batch, training=True)
+
+
+def test_cifar_augment_by_config():
+    augment = dict(type='CIFARAugment', views=1)
+    preprocessor = SiameseDataPreprocessor(**OPTIONS, augment=augment)
+    out = preprocessor(default_collate(samples(1, size=(32, 32))), training=True)
+    assert out['inputs'].shape == (3, 3, 32, 32) and len(out['data_samples']) == 3
+
+
+@pytest.mark.parametrize('to_onehot', [False, True])
+def test_batches_of_indices(to_onehot):
+    """With the images held by the preprocessor; it is what a batch of these images gives."""
+    options = dict(OPTIONS, augment=Negatives(), to_onehot=to_onehot, num_classes=5)
+    preprocessor, items = SiameseDataPreprocessor(**options), samples(1, count=5)
+    held = [item['data_samples'] for item in items]
+    batch = dict(inputs=torch.tensor([3, 1]), data_samples=[held[3], held[1]])
+    with pytest.raises(RuntimeError, match='ResidentDataHook'):
+        preprocessor(batch, training=True)
+    preprocessor.hold(torch.stack([item['inputs'] for item in items]), held)
+    items = samples(1, count=5)
+    for training in (True, False):
+        out = preprocessor(batch, training=training)
+        wanted = preprocessor(default_collate([items[3], items[1]]), training=training)
+        assert torch.equal(out['inputs'], wanted['inputs'])
+        for mine, other in zip(out['data_samples'], wanted['data_samples']):
+            assert torch.equal(mine.gt_label, other.gt_label)
+            assert not to_onehot or torch.equal(mine.gt_score, other.gt_score)
+    assert preprocessor.state_dict() == SiameseDataPreprocessor(**options).state_dict() == {}
+
+
+def test_indices_and_views_are_not_read_back_from_a_device():
+    """A meta tensor has no values: reading one raises."""
+    preprocessor = SiameseDataPreprocessor(**OPTIONS, augment=dict(type='CIFARAugment')).to('meta')
+    items = samples(1, count=5, size=(32, 32))
+    held = [item['data_samples'] for item in items]
+    preprocessor.hold(torch.stack([item['inputs'] for item in items]), held)
+    out = preprocessor(dict(inputs=torch.tensor([3, 1]), data_samples=held[:2]), training=True)
+    assert out['inputs'].device.type == 'meta' and out['inputs'].shape == (4, 3, 32, 32)
+    assert all(sample.gt_label.device.type == 'meta' for sample in out['data_samples'])

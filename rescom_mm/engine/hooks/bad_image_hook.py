@@ -7,12 +7,11 @@ from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
-from torch.utils.data import DataLoader
 
 from ...datasets import UndecodableImage
 from ...datasets.replacing_dataset import DAMAGED_KEY, CollateReplaced, ReplacingDataset
 from ...utils import check_options
-from ...utils.loader import rebuild_loader
+from ...utils.loader import rebuild_loader, set_loader
 
 _REPORT = 'rescom_bad_images/report'
 REPORT_FILE = 'undecodable_images.txt'
@@ -68,7 +67,7 @@ class BadImageHook(Hook):
             runner.logger.warning('an image that cannot be decoded will end the run, since '
                                   f'BadImageHook cannot tell the classes of images: {error}')
             return
-        _set_loader(runner.train_loop, rebuild_loader(
+        set_loader(runner.train_loop, rebuild_loader(
             loader, dataset=self._dataset, collate_fn=CollateReplaced(loader.collate_fn)))
 
     def before_train(self, runner: Runner) -> None:
@@ -128,9 +127,3 @@ class BadImageHook(Hook):
                                 for path, (count, reason) in sorted(self._report.items())),
                         encoding='utf-8', errors='surrogateescape')
         return file
-
-
-def _set_loader(loop: Any, loader: DataLoader) -> None:
-    loop.dataloader = loader
-    if hasattr(loop, 'dataloader_iterator'):  # IterBasedTrainLoop
-        loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)

@@ -1,3 +1,4 @@
+from .cifar_augment import CIFARAugment
 from .siamese_data_preprocessor import SiameseDataPreprocessor
 
-__all__ = ['SiameseDataPreprocessor']
+__all__ = ['CIFARAugment', 'SiameseDataPreprocessor']

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from mmpretrain.models.utils.data_preprocessor import ClsDataPreprocessor
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import BATCH_AUGMENTS, MODELS
+from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from ...utils import check_options
@@ -20,6 +22,10 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
     ``data_samples`` stay B. A single-view batch passes through as with mmpretrain's own
     ``ClsDataPreprocessor``, whose options these are.
 
+    With ``augment`` it makes the views itself, on the device, of what ``PackInputs`` alone gives;
+    evaluation batches pass through. ``ResidentDataHook`` has it hold the whole training set:
+    batches then bring indices in the place of images.
+
     Args:
         mean: of the channels, 0 ... 255; None for no normalisation.
         std: of the channels.
@@ -31,32 +37,70 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
         batch_augments: None; what mixes labels (mixup, CutMix) has no meaning for two views.
         channels_last: whether ``inputs`` lie in memory as ``[2B, H, W, 3]``, the shape being as
             said. Convolutions hand that on, and are faster so on CPUs and in bfloat16 on GPUs.
+        augment: what makes views of a batch of uint8 images, for instance
+            ``dict(type='CIFARAugment')``; None: the pipeline did.
     """
+
+    _images: Tensor | None = None
 
     def __init__(self, mean: Any = None, std: Any = None, pad_size_divisor: int = 1,
                  pad_value: float = 0, to_rgb: bool = False, to_onehot: bool = False,
                  num_classes: int | None = None, batch_augments: dict | None = None,
-                 channels_last: bool = False) -> None:
+                 channels_last: bool = False,
+                 augment: dict | Callable[[Tensor], Tensor] | None = None) -> None:
         if batch_augments:
             raise self._no_mixing(batch_augments)
         super().__init__(mean, std, pad_size_divisor, pad_value, to_rgb, to_onehot, num_classes)
         self.channels_last = channels_last
+        self.augment = BATCH_AUGMENTS.build(augment) if isinstance(augment, dict) else augment
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalises a batch; see the class."""
         inputs = data['inputs']
-        if _is_two_views(inputs):
-            if self.batch_augments is not None:  # SwitchRecipeHook can set it on the way
-                raise self._no_mixing(self.batch_augments)
-            if isinstance(inputs[0], Tensor):  # default_collate: a batch a view
-                inputs = torch.cat([self.cast_data(view_BCHW) for view_BCHW in inputs])
-            else:  # pseudo_collate: a list a view
-                inputs = self.cast_data(torch.cat([torch.stack(view_CHW) for view_CHW in inputs]))
-            data = {**data, 'inputs': inputs}
-        data = super().forward(data, training)
+        two_views = _is_two_views(inputs)
+        making = training and self.augment is not None
+        if two_views and making:
+            raise ValueError('data_preprocessor.augment makes the views of a batch, and so does '
+                             'MultiView in train_dataloader.dataset.pipeline; remove one of them')
+        if (two_views or making) and self.batch_augments is not None:
+            raise self._no_mixing(self.batch_augments)  # SwitchRecipeHook can set it on the way
+        held = isinstance(inputs, Tensor) and inputs.ndim == 1
+        if held:
+            inputs = self._held(inputs)
+        elif two_views and isinstance(inputs[0], Tensor):  # default_collate: a batch a view
+            inputs = torch.cat([self.cast_data(view_BCHW) for view_BCHW in inputs])
+        elif two_views:  # pseudo_collate: a list a view
+            inputs = self.cast_data(torch.cat([torch.stack(view_CHW) for view_CHW in inputs]))
+        elif making:
+            inputs = self.cast_data(inputs if isinstance(inputs, Tensor) else torch.stack(inputs))
+        if making and self.augment is not None:
+            inputs = self.augment(inputs)
+        samples = {} if held else {'data_samples': data.get('data_samples')}
+        out = super().forward({'inputs': inputs, **samples}, training)
+        if held:  # their labels are on the device already
+            out['data_samples'] = data['data_samples']
         if self.channels_last:
-            data['inputs'] = data['inputs'].contiguous(memory_format=torch.channels_last)
-        return data
+            out['inputs'] = out['inputs'].contiguous(memory_format=torch.channels_last)
+        return out
+
+    def hold(self, images_NCHW: Tensor, samples: list[DataSample]) -> None:
+        """Takes a data set to the device, for batches of indices; no checkpoint contains it.
+
+        Args:
+            images_NCHW: uint8.
+            samples: theirs; the labels are moved to the device too, in place.
+        """
+        self._images = images_NCHW.to(self.device)
+        super().forward({'inputs': images_NCHW[:1], 'data_samples': samples})
+
+    def _held(self, index_B: Tensor) -> Tensor:
+        if self._images is None:
+            raise RuntimeError('a batch holds indices, and SiameseDataPreprocessor no images; '
+                               'images come with default_hooks = '
+                               "dict(resident_data=dict(type='ResidentDataHook'))")
+        if self._images.is_cuda:  # from pinned memory the host need not wait
+            index_B = index_B.pin_memory()
+        return self._images[index_B.to(self._images.device, non_blocking=True)]
 
     @staticmethod
     def _no_mixing(augments: Any) -> ValueError:
