@@ -101,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f'{one["way"]}: {shown(one["images_per_second"], 1, 0)} images/s, '
               f'{shown(one["gain"])} x the host')
     args.data_root = 'noise' if args.data_root is None else 'CIFAR-100'
-    save(args, rows, waits=waits_for_device(recipes.device))
+    rows[1]['waits'] = waits_for_device(recipes.device)
+    save(args, rows)
 
 
 def row(name: str, seconds: dict[str, list[float]], batch: int) -> dict[str, Any]:
