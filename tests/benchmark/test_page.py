@@ -72,6 +72,15 @@ def test_upper_end_of_a_step(tmp_path, high, said):
     assert 'bf16 (x as fast)' in part and '1.500 [1.400, 1.600]' in part
 
 
+def test_pipeline(tmp_path):
+    rows = [dict(recipe=recipe, over_pillow=value(3.0), images_per_second=dict(ours=value(400)))
+            for recipe in ('cifar', 'imagenet')]
+    write(tmp_path, 'pipeline', rows)
+    part = '\n'.join(section(tmp_path, SECTIONS['pipeline']))
+    assert '**missed** (cifar: 3.00).' in part
+    assert 'ours (images/s)' in part and '400 [400, 400]' in part
+
+
 def test_part_of_a_recipe_meets_no_target(tmp_path):
     for full, said in ((False, 'not measured (the whole recipe was not run)'), (True, 'met')):
         content = dict(options=dict(full=full), machine=MACHINE, rows=[dict(training=100.0)])

@@ -71,7 +71,8 @@ _WORDS = {
     'over_floor': 'x floor', 'over_unsorted_floor': 'x floor with unsorted top-k',
     'released_over_ours': 'released x ours', 'waits': 'waits for the device',
     'over_siambs': 'x SiamBS', 'projector_over_siambs': 'projector x SiamBS',
-    'over_projector': 'x projector', 'over_stock': 'x stock', 'px': 'pixels',
+    'over_projector': 'x projector', 'gains': 'x as fast', 'over_pillow': 'x as fast as Pillow',
+    'over_multiview': 'x as fast as MultiView', 'images_per_second': 'images/s', 'over_stock': 'x stock', 'px': 'pixels',
     'beyond_queue': 'beyond the keys', 'per_epoch': 'iterations an epoch',
     'dim': 'd', 'waits_for_data': 'share waiting for data', 'iteration': 'iteration (s)',
     'epoch': 'epoch (s)', 'validation': 'validation (s)', 'build': 'build (s)',
@@ -96,8 +97,9 @@ def columns(row: Content) -> dict[str, str]:
             for name, entry in value.items():
                 cells[f'{name} {"(ms)" if key == "seconds" else "(MiB)"}'] = (
                     interval(entry, 1e3) if key == 'seconds' else f'{entry / 2**20:.2f}')
-        elif key == 'gains':
-            cells.update({f'{name} (x as fast)': interval(gain) for name, gain in value.items()})
+        elif isinstance(value, dict) and value and all(
+                isinstance(one, dict) and 'median' in one for one in value.values()):
+            cells.update({f'{name} ({title})': interval(one) for name, one in value.items()})
         elif isinstance(value, dict):
             cells.update(columns(value))
         elif not isinstance(value, list):
