@@ -27,6 +27,7 @@ class Section(NamedTuple):
     title: str
     text: str
     picture: str = ''
+    gpu: bool = True  # whether one would change the answer
 
 
 SECTIONS = [
@@ -39,7 +40,8 @@ SECTIONS = [
             'optimiser and queue included; `projector` is SiamBS with a projector that serves '
             'nothing, which tells what of the difference is the projector\'s. '
             '`python tools/benchmark/profiles.py` shows the operations that make it.'),
-    Section('pipeline', 'Input pipeline', 'From files to two normalised views of each image.'),
+    Section('pipeline', 'Input pipeline', 'From files to two normalised views of each image.',
+            gpu=False),
     Section('augment', 'Augmentation on the device', 'The CIFAR recipe, batched.'),
     Section('epoch', 'Whole training', 'Seconds per epoch on CIFAR-100-LT, through the Runner: '
             'loading, augmentation, steps, hooks.'),
@@ -51,7 +53,7 @@ SECTIONS = [
     Section('growth', 'Growth', 'The contrastive branch over C classes, K keys a class, B images '
             'and W processes (simulated), one of them at a time. An exponent is the slope in '
             'logarithms: over all values, and over the last three.', 'growth.png'),
-    Section('startup', 'Start-up', 'Importing the package, and reading a long list.'),
+    Section('startup', 'Start-up', 'Importing the package, and reading a long list.', gpu=False),
 ]
 GRAPHS = """## Switches of a config
 
@@ -190,7 +192,7 @@ def section(folder: Path, of: Section) -> list[str]:
             lines += measured(of.file, name, json.loads(path.read_text()))
         elif name == of.file:
             lines += [f'Not measured yet; command: `python tools/benchmark/{of.file}.py`.', '']
-        else:
+        elif of.gpu:
             lines += [f'- On a GPU: {target.text}: not measured.'
                       for target in TARGETS.get(name, [])]
             lines += ['- No GPU was at hand; nothing is claimed of one. Command, where there is '
