@@ -30,7 +30,7 @@ def test_nothing_measured(tmp_path):
     page = text(tmp_path)
     for of in ALL:
         assert f'## {of.title}' in page
-        assert page.count(f'`python tools/benchmark/{of.file}.py`') == 2  # for CPU and GPU
+        assert page.count(f'`python tools/benchmark/{of.file}.py`') == 1 + of.gpu
     assert 'nothing is claimed' in page and ' met' not in page and 'missed' not in page
     assert '![' not in page
 
@@ -70,6 +70,15 @@ def test_upper_end_of_a_step(tmp_path, high, said):
     part = '\n'.join(section(tmp_path, SECTIONS['step']))
     assert f'at most 1.05 x SiamBS: {said}' in part
     assert 'bf16 (x as fast)' in part and '1.500 [1.400, 1.600]' in part
+
+
+def test_pipeline(tmp_path):
+    rows = [dict(recipe=recipe, over_pillow=value(3.0), images_per_second=dict(ours=value(400)))
+            for recipe in ('cifar', 'imagenet')]
+    write(tmp_path, 'pipeline', rows)
+    part = '\n'.join(section(tmp_path, SECTIONS['pipeline']))
+    assert '**missed** (cifar: 3.00).' in part
+    assert 'ours (images/s)' in part and '400 [400, 400]' in part
 
 
 def test_part_of_a_recipe_meets_no_target(tmp_path):

@@ -27,6 +27,7 @@ class Section(NamedTuple):
     title: str
     text: str
     picture: str = ''
+    gpu: bool = True  # whether one would change the answer
 
 
 SECTIONS = [
@@ -39,7 +40,8 @@ SECTIONS = [
             'optimiser and queue included; `projector` is SiamBS with a projector that serves '
             'nothing, which tells what of the difference is the projector\'s. '
             '`python tools/benchmark/profiles.py` shows the operations that make it.'),
-    Section('pipeline', 'Input pipeline', 'From files to two normalised views of each image.'),
+    Section('pipeline', 'Input pipeline', 'From files to two normalised views of each image.',
+            gpu=False),
     Section('augment', 'Augmentation on the device', 'The CIFAR recipe, batched.'),
     Section('epoch', 'Whole training', 'Seconds per epoch on CIFAR-100-LT, through the Runner: '
             'loading, augmentation, steps, hooks.'),
@@ -51,7 +53,7 @@ SECTIONS = [
     Section('growth', 'Growth', 'The contrastive branch over C classes, K keys a class, B images '
             'and W processes (simulated), one of them at a time. An exponent is the slope in '
             'logarithms: over all values, and over the last three.', 'growth.png'),
-    Section('startup', 'Start-up', 'Importing the package, and reading a long list.'),
+    Section('startup', 'Start-up', 'Importing the package, and reading a long list.', gpu=False),
 ]
 GRAPHS = """## Switches of a config
 
@@ -71,7 +73,9 @@ _WORDS = {
     'over_floor': 'x floor', 'over_unsorted_floor': 'x floor with unsorted top-k',
     'released_over_ours': 'released x ours', 'waits': 'waits for the device',
     'over_siambs': 'x SiamBS', 'projector_over_siambs': 'projector x SiamBS',
-    'over_projector': 'x projector', 'over_stock': 'x stock', 'px': 'pixels',
+    'over_projector': 'x projector', 'gains': 'x as fast', 'over_pillow': 'x as fast as Pillow',
+    'over_multiview': 'x as fast as MultiView', 'images_per_second': 'images/s',
+    'over_stock': 'x stock', 'px': 'pixels',
     'beyond_queue': 'beyond the keys', 'per_epoch': 'iterations an epoch',
     'dim': 'd', 'waits_for_data': 'share waiting for data', 'iteration': 'iteration (s)',
     'epoch': 'epoch (s)', 'validation': 'validation (s)', 'build': 'build (s)',
@@ -96,8 +100,9 @@ def columns(row: Content) -> dict[str, str]:
             for name, entry in value.items():
                 cells[f'{name} {"(ms)" if key == "seconds" else "(MiB)"}'] = (
                     interval(entry, 1e3) if key == 'seconds' else f'{entry / 2**20:.2f}')
-        elif key == 'gains':
-            cells.update({f'{name} (x as fast)': interval(gain) for name, gain in value.items()})
+        elif isinstance(value, dict) and value and all(
+                isinstance(one, dict) and 'median' in one for one in value.values()):
+            cells.update({f'{name} ({title})': interval(one) for name, one in value.items()})
         elif isinstance(value, dict):
             cells.update(columns(value))
         elif not isinstance(value, list):
@@ -187,7 +192,7 @@ def section(folder: Path, of: Section) -> list[str]:
             lines += measured(of.file, name, json.loads(path.read_text()))
         elif name == of.file:
             lines += [f'Not measured yet; command: `python tools/benchmark/{of.file}.py`.', '']
-        else:
+        elif of.gpu:
             lines += [f'- On a GPU: {target.text}: not measured.'
                       for target in TARGETS.get(name, [])]
             lines += ['- No GPU was at hand; nothing is claimed of one. Command, where there is '
