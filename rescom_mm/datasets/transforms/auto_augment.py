@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 from mmpretrain.datasets.transforms import AutoAugment, RandAugment
 from mmpretrain.registry import TRANSFORMS
 
 from ...utils import check_options
-from .randomness import Draws
+from .randomness import Draws, random_integer
 
 # (op, probability, level 0 ... 9), twice, as published
 _CIFAR10 = [
@@ -81,8 +80,14 @@ class AutoAugmentCIFAR10(AutoAugment):
 
     @Draws
     def random_pipeline_index(self) -> int:
-        """Number of a sub-policy: the base's draw, at a tenth of its time."""
-        return np.random.randint(len(self.transforms))
+        """Number of a sub-policy: as the base draws it, at a tenth of its time."""
+        return random_integer(len(self.transforms))
+
+    def transform(self, results: dict) -> dict:
+        """Applies a sub-policy to ``results['img']``, uint8 ``[H, W, 3]``."""
+        for op in self.transforms[self.random_pipeline_index()].transforms:
+            results = op.transform(results)
+        return results
 
 
 @TRANSFORMS.register_module()

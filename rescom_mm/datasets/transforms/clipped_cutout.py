@@ -5,7 +5,7 @@ from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
 from ...utils import check_options
-from .randomness import Draws
+from .randomness import Draws, random_integer
 
 
 @TRANSFORMS.register_module()
@@ -34,7 +34,7 @@ class ClippedCutout(BaseTransform):
     @Draws
     def random_centre(self, height: int, width: int) -> tuple[int, int]:
         """Row and column of the centre."""
-        return np.random.randint(height), np.random.randint(width)
+        return random_integer(height), random_integer(width)
 
     def transform(self, results: dict) -> dict:
         """Cuts the hole into ``results['img']``, ``[H, W]`` or ``[H, W, channels]``."""

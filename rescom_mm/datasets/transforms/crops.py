@@ -10,7 +10,7 @@ from mmpretrain.datasets.transforms import RandomResizedCrop
 from mmpretrain.registry import TRANSFORMS
 
 from ...utils import check_options
-from .randomness import Draws
+from .randomness import Draws, random_integer
 
 
 @TRANSFORMS.register_module()
@@ -18,8 +18,8 @@ from .randomness import Draws
 class PaddedCropAndFlip(BaseTransform):
     """A random square crop of the image padded with black, flipped from left to right or not.
 
-    Draws and pixels are those of mmpretrain's ``RandomCrop`` with padding, and ``RandomFlip``,
-    which take several times as long on a small image.
+    As mmpretrain's ``RandomCrop`` with padding and ``RandomFlip`` do, which take several times as
+    long on a small image.
 
     Args:
         crop_size: side of the crop, in pixels; at most that of the padded image.
@@ -42,9 +42,7 @@ class PaddedCropAndFlip(BaseTransform):
         if min(height, width) + slack < 1:
             raise ValueError(f'PaddedCropAndFlip: the image of {height}x{width} pixels, padded by '
                              f'{self.padding}, is smaller than crop_size={self.crop_size}')
-        y = x = 0
-        if height + slack > 1 or width + slack > 1:
-            y, x = np.random.randint(height + slack), np.random.randint(width + slack)
+        y, x = random_integer(height + slack), random_integer(width + slack)
         return y, x, np.random.random_sample() < self.flip_prob
 
     def transform(self, results: dict) -> dict:

@@ -48,9 +48,8 @@ def sharpness(image: np.ndarray, factor: float) -> np.ndarray:
 
 def auto_contrast(image: np.ndarray) -> np.ndarray:
     """``ImageOps.autocontrast``."""
-    planes = cv2.split(image)
-    return cv2.merge([cv2.LUT(plane, _stretch_table(int(plane.min()), int(plane.max())))
-                      for plane in planes])
+    return cv2.merge([cv2.LUT(plane, _stretch_table(*cv2.minMaxLoc(plane)[:2]))
+                      for plane in cv2.split(image)])
 
 
 def equalize(image: np.ndarray) -> np.ndarray:
@@ -91,7 +90,8 @@ def _blend(start: np.ndarray, image: np.ndarray, factor: float) -> np.ndarray:
     values *= np.float32(factor)
     values += start
     if not 0 <= factor <= 1:
-        np.clip(values, 0, 255, out=values)
+        np.minimum(values, 255, out=values)
+        np.maximum(values, 0, out=values)
     return values.astype(np.uint8)
 
 
@@ -101,7 +101,7 @@ def _blend_table(start: int, factor: float) -> np.ndarray:
 
 
 @lru_cache(4096)
-def _stretch_table(low: int, high: int) -> np.ndarray:
+def _stretch_table(low: float, high: float) -> np.ndarray:
     if high <= low:
         return _LEVELS.astype(np.uint8)
     scale = 255.0 / (high - low)
@@ -111,7 +111,7 @@ def _stretch_table(low: int, high: int) -> np.ndarray:
 def _equalize_table(plane: np.ndarray) -> np.ndarray:
     counts = cv2.calcHist([plane], [0], None, [256], [0, 256]).ravel().astype(np.int64)
     sums = np.cumsum(counts)
-    step = (plane.size - counts[plane.max()]) // 255
+    step = (plane.size - int(counts[counts.nonzero()[0][-1]])) // 255
     if not step:
         return _LEVELS.astype(np.uint8)
     return np.minimum((sums - counts + step // 2) // step, 255).astype(np.uint8)

@@ -46,8 +46,9 @@ def warp(op: str, image: np.ndarray, m: float, interpolation: str, fill: tuple) 
     """
     resample = INTERPOLATIONS[interpolation]
     if interpolation == 'nearest' and max(image.shape) <= _SMALL:
-        pixels = np.concatenate([image.reshape(-1, 3), np.array([fill], np.uint8)])
         sources = _sources(op, m, *image.shape[:2])
+        pixels = np.empty((sources.size + 1, 3), np.uint8)
+        pixels[:-1], pixels[-1] = image.reshape(-1, 3), fill
         return pixels.take(sources, axis=0)
     if interpolation == 'nearest' or op == 'rotate':
         return np.array(_WARPS[op](Image.fromarray(image), m, resample, fill))
@@ -105,4 +106,6 @@ def _interpolate(taps: Sequence[np.ndarray], part: np.ndarray) -> np.ndarray:
     values += np.subtract(c, a, dtype=np.int16)
     values *= part
     values += b
-    return np.clip(values, 0, 255, out=values).astype(np.uint8)
+    np.minimum(values, 255, out=values)
+    np.maximum(values, 0, out=values)
+    return values.astype(np.uint8)
