@@ -35,7 +35,11 @@ def contrast(image: np.ndarray, factor: float, bgr: bool) -> np.ndarray:
 
 def brightness(image: np.ndarray, factor: float) -> np.ndarray:
     """``ImageEnhance.Brightness``: 0 is black."""
-    return cv2.LUT(image, _blend_table(0, factor))
+    values = image.astype(np.float32)
+    values *= np.float32(factor)
+    if factor > 1:
+        np.minimum(values, 255, out=values)
+    return values.astype(np.uint8)
 
 
 def sharpness(image: np.ndarray, factor: float) -> np.ndarray:
@@ -90,8 +94,7 @@ def _blend(start: np.ndarray, image: np.ndarray, factor: float) -> np.ndarray:
     values *= np.float32(factor)
     values += start
     if not 0 <= factor <= 1:
-        np.minimum(values, 255, out=values)
-        np.maximum(values, 0, out=values)
+        values.clip(0, 255, out=values)
     return values.astype(np.uint8)
 
 

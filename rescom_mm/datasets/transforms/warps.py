@@ -106,6 +106,4 @@ def _interpolate(taps: Sequence[np.ndarray], part: np.ndarray) -> np.ndarray:
     values += np.subtract(c, a, dtype=np.int16)
     values *= part
     values += b
-    np.minimum(values, 255, out=values)
-    np.maximum(values, 0, out=values)
-    return values.astype(np.uint8)
+    return values.clip(0, 255, out=values).astype(np.uint8)

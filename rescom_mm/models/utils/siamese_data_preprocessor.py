@@ -48,8 +48,26 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
                 inputs = torch.cat([self.cast_data(view_BCHW) for view_BCHW in inputs])
             else:  # pseudo_collate: a list a view
                 inputs = self.cast_data(torch.cat([torch.stack(view_CHW) for view_CHW in inputs]))
-            data = {**data, 'inputs': inputs}
+            return self._finish({**data, 'inputs': self._normalise(inputs)}, training)
         return super().forward(data, training)
+
+    def _normalise(self, inputs: Tensor) -> Tensor:
+        """The numbers of the base class, with one float batch in memory instead of three."""
+        if self.to_rgb and inputs.size(1) == 3:
+            inputs = inputs.flip(1)
+        normalised = inputs.to(torch.float32, copy=True)
+        if self._enable_normalize:
+            normalised.sub_(self.mean).div_(self.std)
+        return normalised
+
+    def _finish(self, data: dict, training: bool) -> dict:
+        """The base class's steps after the normalisation: padding, one-hot scores."""
+        to_rgb, normalize = self.to_rgb, self._enable_normalize
+        self.to_rgb = self._enable_normalize = False
+        try:
+            return super().forward(data, training)
+        finally:
+            self.to_rgb, self._enable_normalize = to_rgb, normalize
 
     @staticmethod
     def _no_mixing(augments: Any) -> ValueError:
