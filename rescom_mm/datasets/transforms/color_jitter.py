@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from mmpretrain.datasets.transforms import ColorJitter
 from mmpretrain.registry import TRANSFORMS
 
@@ -32,16 +33,16 @@ class FastColorJitter(ColorJitter):
 
     def transform(self, results: dict) -> dict:
         """Changes ``results['img']``, uint8 ``[H, W, 3]``."""
-        image, bgr = results['img'], self.channel_order == 'bgr'
+        values, bgr = results['img'].astype(np.float32, order='C'), self.channel_order == 'bgr'
         order, brightness, contrast, saturation, _ = self._rand_params()
         for index in order:
             if index == 0 and brightness is not None:
-                image = pixel_ops.brightness(image, brightness)
+                pixel_ops.brightness_(values, brightness)
             elif index == 1 and contrast is not None:
-                image = pixel_ops.contrast(image, contrast, bgr)
+                pixel_ops.contrast_(values, contrast, bgr)
             elif index == 2 and saturation is not None:
-                image = pixel_ops.color(image, saturation, bgr)
-        results['img'] = image
+                pixel_ops.color_(values, saturation, bgr)
+        results['img'] = values.astype(np.uint8)
         return results
 
     def __repr__(self) -> str:

@@ -15,9 +15,9 @@ _PLAIN = {'autocontrast': pixel_ops.auto_contrast, 'equalize': pixel_ops.equaliz
           'invert': pixel_ops.invert}
 _OF_AN_INTEGER = {'posterize': pixel_ops.posterize, 'solarize': pixel_ops.solarize,
                   'solarize_add': pixel_ops.solarize_add}
-_OF_A_FACTOR = {'brightness': pixel_ops.brightness, 'sharpness': pixel_ops.sharpness}
-_OF_LUMA = {'color': pixel_ops.color, 'contrast': pixel_ops.contrast}
-_NAMES = (*warps.NAMES, *_OF_LUMA, *_OF_A_FACTOR, *_OF_AN_INTEGER, *_PLAIN)
+_OF_A_FACTOR = {'color': pixel_ops.color_, 'contrast': pixel_ops.contrast_,
+                'brightness': pixel_ops.brightness_, 'sharpness': pixel_ops.sharpness_}
+_NAMES = (*warps.NAMES, *_OF_A_FACTOR, *_OF_AN_INTEGER, *_PLAIN)
 
 
 @TRANSFORMS.register_module()
@@ -120,10 +120,10 @@ class PillowOp(BaseAugTransform):
             return _OF_AN_INTEGER[op](image, int(m))
         m = self.random_negative(m)
         bgr = self.channel_order == 'bgr'
-        if op in _OF_LUMA:
-            return _OF_LUMA[op](image, 1 + m, bgr)
         if op in _OF_A_FACTOR:
-            return _OF_A_FACTOR[op](image, 1 + m)
+            values = image.astype(np.float32)
+            _OF_A_FACTOR[op](values, 1 + m, bgr)
+            return values.astype(np.uint8)
         fill = self.fill[::-1] if bgr else self.fill
         return warps.warp(op, image, m, self.random_interpolation(), fill)
 

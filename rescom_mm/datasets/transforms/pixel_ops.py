@@ -1,6 +1,7 @@
 """Pillow's ops on the colours of an image, bit for bit, on arrays with NumPy and OpenCV.
 
-Images are uint8 ``[H, W, 3]``; results are new arrays. ``bgr`` is the channels' order.
+Images are uint8 ``[H, W, 3]``; results are new arrays. What is done in place takes ``values``,
+whole numbers 0 ... 255 as float32 ``[H, W, 3]``. ``bgr`` is the channels' order.
 """
 
 from __future__ import annotations
@@ -17,37 +18,46 @@ _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
 _LEVELS = np.arange(256)
 
 
-def color(image: np.ndarray, factor: float, bgr: bool) -> np.ndarray:
-    """``ImageEnhance.Color``: 0 is grey."""
-    luma_HW = _luma(image, bgr)
-    if factor == 0:
-        luma_HW = luma_HW.astype(np.uint8)
-        return cv2.merge((luma_HW, luma_HW, luma_HW))
-    return _blend(cv2.merge((luma_HW, luma_HW, luma_HW)), image, factor)
+def color_(values: np.ndarray, factor: float, bgr: bool) -> None:
+    """``ImageEnhance.Color``, in place: 0 is grey."""
+    luma = np.repeat(_LUMA_BGR if bgr else _LUMA_RGB, 3, axis=0)
+    grey = cv2.transform(values, luma)
+    np.floor(grey, out=grey)
+    _blend_(values, grey, factor)
 
 
-def contrast(image: np.ndarray, factor: float, bgr: bool) -> np.ndarray:
-    """``ImageEnhance.Contrast``: 0 is the mean grey."""
-    luma_HW = _luma(image, bgr)
+def contrast_(values: np.ndarray, factor: float, bgr: bool) -> None:
+    """``ImageEnhance.Contrast``, in place: 0 is the mean grey."""
+    luma_HW = cv2.transform(values, _LUMA_BGR if bgr else _LUMA_RGB)
+    np.floor(luma_HW, out=luma_HW)
     mean = int(cv2.sumElems(luma_HW)[0] / luma_HW.size + 0.5)
-    return cv2.LUT(image, _blend_table(mean, factor))
+    _blend_(values, np.float32(mean), factor)
 
 
-def brightness(image: np.ndarray, factor: float) -> np.ndarray:
-    """``ImageEnhance.Brightness``: 0 is black."""
-    values = image.astype(np.float32)
+def brightness_(values: np.ndarray, factor: float, bgr: bool = False) -> None:
+    """``ImageEnhance.Brightness``, in place: 0 is black."""
     values *= np.float32(factor)
     if factor > 1:
         np.minimum(values, 255, out=values)
-    return values.astype(np.uint8)
+    np.floor(values, out=values)
 
 
-def sharpness(image: np.ndarray, factor: float) -> np.ndarray:
-    """``ImageEnhance.Sharpness``: 0 is smoothed."""
-    smooth = image.astype(np.float32)
+def sharpness_(values: np.ndarray, factor: float, bgr: bool = False) -> None:
+    """``ImageEnhance.Sharpness``, in place: 0 is smoothed."""
+    smooth = values.copy()
     # no thirteenth lies halfway between two levels: rounding errors don't matter
-    smooth[1:-1, 1:-1] = cv2.filter2D(image, -1, _SMOOTH)[1:-1, 1:-1]
-    return _blend(smooth, image, factor)
+    smooth[1:-1, 1:-1] = np.rint(cv2.filter2D(values, -1, _SMOOTH)[1:-1, 1:-1])
+    _blend_(values, smooth, factor)
+
+
+def _blend_(values: np.ndarray, start: np.ndarray | np.float32, factor: float) -> None:
+    """``Image.blend`` in its order of float32 operations; ``start`` is at factor 0."""
+    values -= start
+    values *= np.float32(factor)
+    values += start
+    if not 0 <= factor <= 1:
+        values.clip(0, 255, out=values)
+    np.floor(values, out=values)
 
 
 def auto_contrast(image: np.ndarray) -> np.ndarray:
@@ -79,28 +89,6 @@ def solarize(image: np.ndarray, threshold: int) -> np.ndarray:
 def solarize_add(image: np.ndarray, addend: int) -> np.ndarray:
     """Adds to values below 128, up to 255."""
     return cv2.LUT(image, _add_table(addend))
-
-
-def _luma(image: np.ndarray, bgr: bool) -> np.ndarray:
-    """Pillow's mode L, as float32 ``[H, W]``."""
-    luma_HW = cv2.transform(image.astype(np.float32), _LUMA_BGR if bgr else _LUMA_RGB)
-    return np.floor(luma_HW, out=luma_HW)
-
-
-def _blend(start: np.ndarray, image: np.ndarray, factor: float) -> np.ndarray:
-    """``Image.blend`` in its order of float32 operations; ``start`` (float32) is at factor 0."""
-    values = image.astype(np.float32)
-    values -= start
-    values *= np.float32(factor)
-    values += start
-    if not 0 <= factor <= 1:
-        values.clip(0, 255, out=values)
-    return values.astype(np.uint8)
-
-
-@lru_cache(4096)
-def _blend_table(start: int, factor: float) -> np.ndarray:
-    return _blend(np.full(256, start, np.float32), _LEVELS, factor)
 
 
 @lru_cache(4096)

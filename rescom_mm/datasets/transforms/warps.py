@@ -50,9 +50,12 @@ def warp(op: str, image: np.ndarray, m: float, interpolation: str, fill: tuple) 
         pixels = np.empty((sources.size + 1, 3), np.uint8)
         pixels[:-1], pixels[-1] = image.reshape(-1, 3), fill
         return pixels.take(sources, axis=0)
-    if interpolation == 'nearest' or op == 'rotate':
-        return np.array(_WARPS[op](Image.fromarray(image), m, resample, fill))
-    return _along_axis(op, image, m, interpolation == 'bicubic', fill)
+    warped = None
+    if interpolation != 'nearest' and op != 'rotate':
+        warped = _along_axis(op, image, m, interpolation == 'bicubic', fill)
+    if warped is None:
+        warped = np.array(_WARPS[op](Image.fromarray(image), m, resample, fill))
+    return warped
 
 
 @lru_cache(256)
@@ -63,32 +66,46 @@ def _sources(op: str, m: float, height: int, width: int) -> np.ndarray:
     return np.array(_WARPS[op](index, m, Image.Resampling.NEAREST, outside))
 
 
-def _along_axis(op: str, image: np.ndarray, m: float, cubic: bool, fill: tuple) -> np.ndarray:
-    """A shear or translation: interpolates along rows or columns only, in Pillow's float64."""
+def _along_axis(op: str, image: np.ndarray, m: float, cubic: bool, fill: tuple
+                ) -> np.ndarray | None:
+    """A shear or translation: interpolates along rows or columns only, in Pillow's float64.
+
+    None where rounding errors make it leave out a pixel, or take one twice.
+    """
+    vertical = op.endswith('y')
+    if vertical:
+        image = cv2.transpose(image)
     H, W = image.shape[:2]
-    rows, columns = np.arange(H)[:, None], np.arange(W)
-    shear, horizontal = op.startswith('shear'), op.endswith('x')
-    if horizontal:
-        across, along, length, stride = rows, columns, W, 1
-    else:
-        across, along, length, stride = columns, rows, H, W
-    where_HW = (along + 0.5) + (m * (across + 0.5) if shear else np.zeros(across.shape))
-    if not shear:
-        where_HW += m * length
-    outside_HW = (where_HW < 0) | (where_HW >= length)
+    where_HW = np.empty((H, W))
+    rows_H1, columns_W = np.arange(H)[:, None] + 0.5, np.arange(W) + 0.5
+    np.add(columns_W, m * rows_H1 if op.startswith('shear') else m * W, out=where_HW)
+    outside_HW = (where_HW < 0) | (where_HW >= W)
     where_HW -= 0.5
     first_HW = np.floor(where_HW)
-    part_HW = where_HW - first_HW
-    first_HW = first_HW.astype(np.int32)
-    start_HW = across * (W if horizontal else 1)
-    pixels = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA).view(np.int32).ravel()
-    taps = []
-    for offset in range(-1, 3) if cubic else range(2):
-        tap_HW = pixels.take((first_HW + offset).clip(0, length - 1) * stride + start_HW)
-        taps.append(cv2.cvtColor(tap_HW.view(np.uint8).reshape(H, W, 4), cv2.COLOR_BGRA2BGR))
-    out = _interpolate(taps, cv2.merge((part_HW, part_HW, part_HW)))
-    out[outside_HW] = fill
-    return out
+    where_HW -= first_HW
+    taps = _neighbours(image, first_HW, cubic)
+    if taps is None:
+        return None
+    out = cv2.cvtColor(_interpolate(taps, cv2.merge((where_HW, where_HW, where_HW))),
+                       cv2.COLOR_BGR2BGRA)
+    out.view(np.int32)[outside_HW] = np.array([*fill, 255], np.uint8).view(np.int32)
+    out = cv2.cvtColor(out, cv2.COLOR_BGRA2BGR)
+    return cv2.transpose(out) if vertical else out
+
+
+def _neighbours(image: np.ndarray, first_HW: np.ndarray, cubic: bool) -> list[np.ndarray] | None:
+    """Pixels at ``first_HW`` of each row and the next, or also one more at both sides."""
+    H, W = image.shape[:2]
+    before, after = (1, 2) if cubic else (0, 1)
+    start_H1 = first_HW[:, :1]
+    if not np.array_equal(first_HW, start_H1 + np.arange(W)):
+        return None
+    taken = start_H1.astype(np.int32) + np.arange(-before, W + after, dtype=np.int32)
+    np.minimum(np.maximum(taken, 0, out=taken), W - 1, out=taken)
+    taken += np.arange(H, dtype=np.int32)[:, None] * W
+    pixels = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA).view(np.int32).ravel().take(taken)
+    line = cv2.cvtColor(pixels.view(np.uint8).reshape(*taken.shape, 4), cv2.COLOR_BGRA2BGR)
+    return [line[:, offset:offset + W] for offset in range(before + after + 1)]
 
 
 def _interpolate(taps: Sequence[np.ndarray], part: np.ndarray) -> np.ndarray:
