@@ -10,7 +10,6 @@ from .places_lt import PlacesLT
 from .samplers import PositionedSampler, SampleKey
 from .seeded_dataset import SeededDataset
 from .transforms import (
-    AntialiasedResizedCrop,
     AutoAugmentCIFAR10,
     ClippedCutout,
     FastColorJitter,
@@ -18,6 +17,7 @@ from .transforms import (
     PaddedCropAndFlip,
     PillowOp,
     RandAugmentNonIncreasing,
+    ResizedCropAndFlip,
     TwoViews,
     UndecodableImage,
 )
@@ -25,7 +25,6 @@ from .transforms import (
 __all__ = [
     'CIFAR10LT',
     'CIFAR100LT',
-    'AntialiasedResizedCrop',
     'AutoAugmentCIFAR10',
     'ClippedCutout',
     'DigitsLT',
@@ -40,6 +39,7 @@ __all__ = [
     'PlacesLT',
     'PositionedSampler',
     'RandAugmentNonIncreasing',
+    'ResizedCropAndFlip',
     'SampleKey',
     'SeededDataset',
     'TwoViews',

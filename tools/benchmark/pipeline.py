@@ -30,7 +30,8 @@ Step = Callable[[], Any]
 _STOCK_CROPS = {
     'PaddedCropAndFlip': [dict(type='RandomCrop', crop_size=32, padding=4),
                           dict(type='RandomFlip', prob=0.5)],
-    'AntialiasedResizedCrop': [dict(type='RandomResizedCrop', scale=224, backend='pillow')],
+    'ResizedCropAndFlip': [dict(type='RandomResizedCrop', scale=224, backend='pillow'),
+                           dict(type='RandomFlip', prob=0.5)],
     'FastColorJitter': [dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4,
                              backend='pillow')],
 }
@@ -146,9 +147,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         files, source = photos(args.photos, Path(made))
         samples = [dict(img_path=str(file), gt_label=0) for file in files]
         rows.append(measure('imagenet', source, len(files), dict(
-            ours=mm_epoch('imagenet_lt', samples, 32),
-            multiview=mm_epoch('imagenet_lt', samples, 32, make_stock=True),
-            pillow=pillow_epoch(pillow_recipes.imagenet, files, 32)), args.rounds))
+            ours=mm_epoch('imagenet_lt', samples, 16),
+            multiview=mm_epoch('imagenet_lt', samples, 16, make_stock=True),
+            pillow=pillow_epoch(pillow_recipes.imagenet, files, 16)), args.rounds))
     save(args, rows)
 
 

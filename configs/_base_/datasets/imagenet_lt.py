@@ -11,8 +11,7 @@ data_preprocessor = dict(num_classes=1000, mean=[123.675, 116.28, 103.53],
                          std=[58.395, 57.12, 57.375], to_rgb=True)
 
 augmentation = [
-    dict(type='AntialiasedResizedCrop', scale=224, crop_ratio_range=(0.08, 1.0)),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='ResizedCropAndFlip', scale=224, crop_ratio_range=(0.08, 1.0), flip_prob=0.5),
     dict(type='FastColorJitter', channel_order='bgr', brightness=0.4, contrast=0.4, saturation=0.4),
     dict(type='PillowOp', op='color', channel_order='bgr', magnitude=-1, prob=0.2),  # to grey
     # the older policy, not timm's increasing one

@@ -12,8 +12,7 @@ data_preprocessor = dict(num_classes=365)
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='TwoViews', transforms=[
-        dict(type='AntialiasedResizedCrop', scale=224, crop_ratio_range=(0.08, 1.0)),
-        dict(type='RandomFlip', prob=0.5),
+        dict(type='ResizedCropAndFlip', scale=224, crop_ratio_range=(0.08, 1.0), flip_prob=0.5),
     ]),
     dict(type='PackInputs'),
 ]

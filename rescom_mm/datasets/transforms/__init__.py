@@ -2,13 +2,22 @@ from ...utils import keep_freed_memory
 from .auto_augment import AutoAugmentCIFAR10, RandAugmentNonIncreasing
 from .clipped_cutout import ClippedCutout
 from .color_jitter import FastColorJitter
-from .crops import AntialiasedResizedCrop, PaddedCropAndFlip
+from .crops import PaddedCropAndFlip, ResizedCropAndFlip
 from .load_image import LoadImage, UndecodableImage
 from .pillow_op import PillowOp
 from .two_views import TwoViews
 
-__all__ = ['AntialiasedResizedCrop', 'AutoAugmentCIFAR10', 'ClippedCutout', 'FastColorJitter',
-           'LoadImage', 'PaddedCropAndFlip', 'PillowOp', 'RandAugmentNonIncreasing', 'TwoViews',
-           'UndecodableImage']
+__all__ = [
+           'AutoAugmentCIFAR10',
+           'ClippedCutout',
+           'FastColorJitter',
+           'LoadImage',
+           'PaddedCropAndFlip',
+           'PillowOp',
+           'RandAugmentNonIncreasing',
+           'ResizedCropAndFlip',
+           'TwoViews',
+           'UndecodableImage',
+]
 
 keep_freed_memory()  # in each process that loads images

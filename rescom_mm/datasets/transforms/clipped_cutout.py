@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 

@@ -38,7 +38,7 @@ def brightness_(values: np.ndarray, factor: float, bgr: bool = False) -> None:
     """``ImageEnhance.Brightness``, in place: 0 is black."""
     values *= np.float32(factor)
     if factor > 1:
-        np.minimum(values, 255, out=values)
+        values.clip(0, 255, out=values)
     np.floor(values, out=values)
 
 

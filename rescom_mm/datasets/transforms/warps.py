@@ -83,12 +83,12 @@ def _along_axis(op: str, image: np.ndarray, m: float, cubic: bool, fill: tuple
     where_HW -= 0.5
     first_HW = np.floor(where_HW)
     where_HW -= first_HW
-    taps = _neighbours(image, first_HW, cubic)
+    taps = _neighbours(image, first_HW.astype(np.int32), cubic)
     if taps is None:
         return None
     out = cv2.cvtColor(_interpolate(taps, cv2.merge((where_HW, where_HW, where_HW))),
                        cv2.COLOR_BGR2BGRA)
-    out.view(np.int32)[outside_HW] = np.array([*fill, 255], np.uint8).view(np.int32)
+    np.putmask(out.view(np.int32), outside_HW, np.array([*fill, 255], np.uint8).view(np.int32))
     out = cv2.cvtColor(out, cv2.COLOR_BGRA2BGR)
     return cv2.transpose(out) if vertical else out
 
@@ -97,11 +97,10 @@ def _neighbours(image: np.ndarray, first_HW: np.ndarray, cubic: bool) -> list[np
     """Pixels at ``first_HW`` of each row and the next, or also one more at both sides."""
     H, W = image.shape[:2]
     before, after = (1, 2) if cubic else (0, 1)
-    start_H1 = first_HW[:, :1]
-    if not np.array_equal(first_HW, start_H1 + np.arange(W)):
+    taken = first_HW[:, :1] + np.arange(-before, W + after, dtype=np.int32)
+    if not np.array_equal(first_HW, taken[:, before:before + W]):
         return None
-    taken = start_H1.astype(np.int32) + np.arange(-before, W + after, dtype=np.int32)
-    np.minimum(np.maximum(taken, 0, out=taken), W - 1, out=taken)
+    taken.clip(0, W - 1, out=taken)
     taken += np.arange(H, dtype=np.int32)[:, None] * W
     pixels = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA).view(np.int32).ravel().take(taken)
     line = cv2.cvtColor(pixels.view(np.uint8).reshape(*taken.shape, 4), cv2.COLOR_BGRA2BGR)
