@@ -8,6 +8,7 @@ from mmpretrain.registry import TRANSFORMS
 
 from ...utils import check_options
 from . import pixel_ops
+from .randomness import Draws, uniform
 
 
 @TRANSFORMS.register_module()
@@ -30,6 +31,13 @@ class FastColorJitter(ColorJitter):
                              f'{channel_order!r}')
         super().__init__(brightness, contrast, saturation, hue=0.)
         self.channel_order = channel_order
+
+    @Draws
+    def _rand_params(self) -> tuple:
+        """Order of the changes and their factors: as the base draws them, in less time."""
+        ranges = self.brightness, self.contrast, self.saturation
+        order = np.random.permutation(4)  # 3 is the hue's
+        return (order, *(limits and uniform(*limits) for limits in ranges), None)
 
     def transform(self, results: dict) -> dict:
         """Changes ``results['img']``, uint8 ``[H, W, 3]``."""

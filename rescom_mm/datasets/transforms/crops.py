@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -11,7 +12,7 @@ from mmpretrain.datasets.transforms import RandomResizedCrop
 from mmpretrain.registry import TRANSFORMS
 
 from ...utils import check_options
-from .randomness import Draws, random_integer
+from .randomness import Draws, random_integer, uniform
 
 
 @TRANSFORMS.register_module()
@@ -92,6 +93,21 @@ class ResizedCropAndFlip(RandomResizedCrop):
         super().__init__(scale, crop_ratio_range, aspect_ratio_range, max_attempts,
                          interpolation='bilinear', backend='pillow')
         self.flip_prob = flip_prob
+
+    @Draws
+    def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
+        """Top, left, height and width of the crop: as the base draws them, in less time."""
+        H, W = img.shape[:2]
+        narrowest, widest = self.aspect_ratio_range
+        for _ in range(self.max_attempts):
+            area = uniform(*self.crop_ratio_range) * H * W
+            aspect = math.exp(uniform(math.log(narrowest), math.log(widest)))
+            height, width = round(math.sqrt(area / aspect)), round(math.sqrt(area * aspect))
+            if 0 < height <= H and 0 < width <= W:
+                return (random_integer(H - height + 1), random_integer(W - width + 1), height,
+                        width)
+        height, width = min(H, round(W / narrowest)), min(W, round(H * widest))
+        return (H - height) // 2, (W - width) // 2, height, width
 
     @Draws
     def random_flip(self) -> bool:

@@ -9,7 +9,7 @@ from mmpretrain.registry import TRANSFORMS
 
 from ...utils import check_options
 from . import pixel_ops, warps
-from .randomness import Draws
+from .randomness import Draws, uniform
 
 _PLAIN = {'autocontrast': pixel_ops.auto_contrast, 'equalize': pixel_ops.equalize,
           'invert': pixel_ops.invert}
@@ -87,6 +87,17 @@ class PillowOp(BaseAugTransform):
     def random_disable(self) -> bool:
         """Whether the op is left out this time."""
         return np.random.rand() > self.prob
+
+    @Draws
+    def random_magnitude(self) -> float:
+        """A level, and the magnitude that it stands for: as the base draws it, in less time."""
+        level = self.magnitude_level
+        if self.magnitude_std == 'inf':
+            level = uniform(0, level)
+        elif self.magnitude_std > 0:
+            level = min(max(np.random.normal(level, self.magnitude_std), 0), self.total_level)
+        low, high = self.magnitude_range
+        return level / self.total_level * (high - low) + low
 
     @Draws
     def random_negative(self, value: float) -> float:

@@ -14,14 +14,14 @@ import numpy as np
 # Pillow's weights of R, G, B: 16-bit fixed point, which float32 holds and sums up exactly
 _LUMA_RGB = np.array([[19595, 38470, 7471, 32768]], np.float32) / 65536
 _LUMA_BGR = _LUMA_RGB[:, [2, 1, 0, 3]]
+_GREY_RGB, _GREY_BGR = np.repeat(_LUMA_RGB, 3, axis=0), np.repeat(_LUMA_BGR, 3, axis=0)
 _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
 _LEVELS = np.arange(256)
 
 
 def color_(values: np.ndarray, factor: float, bgr: bool) -> None:
     """``ImageEnhance.Color``, in place: 0 is grey."""
-    luma = np.repeat(_LUMA_BGR if bgr else _LUMA_RGB, 3, axis=0)
-    grey = cv2.transform(values, luma)
+    grey = cv2.transform(values, _GREY_BGR if bgr else _GREY_RGB)
     np.floor(grey, out=grey)
     _blend_(values, grey, factor)
 

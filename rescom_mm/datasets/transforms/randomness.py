@@ -27,3 +27,8 @@ class Draws(cache_randomness):
 def random_integer(end: int) -> int:
     """Of 0 ... end - 1, from NumPy's generator; in a fifth of ``np.random.randint``'s time."""
     return int(np.random.random_sample() * end)
+
+
+def uniform(low: float, high: float) -> float:
+    """``np.random.uniform`` of one number, in a fifth of its time."""
+    return low + (high - low) * np.random.random_sample()
