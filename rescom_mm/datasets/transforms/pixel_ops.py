@@ -100,12 +100,15 @@ def _stretch_table(low: float, high: float) -> np.ndarray:
 
 
 def _equalize_table(plane: np.ndarray) -> np.ndarray:
-    counts = cv2.calcHist([plane], [0], None, [256], [0, 256]).ravel().astype(np.int64)
-    sums = np.cumsum(counts)
+    counts = np.bincount(plane.ravel(), minlength=256)
     step = (plane.size - int(counts[counts.nonzero()[0][-1]])) // 255
     if not step:
         return _LEVELS.astype(np.uint8)
-    return np.minimum((sums - counts + step // 2) // step, 255).astype(np.uint8)
+    table = counts.cumsum()
+    table -= counts
+    table += step // 2
+    table //= step
+    return np.minimum(table, 255, out=table).astype(np.uint8)
 
 
 @lru_cache(512)

@@ -76,35 +76,46 @@ def _along_axis(op: str, image: np.ndarray, m: float, cubic: bool, fill: tuple
     if vertical:
         image = cv2.transpose(image)
     H, W = image.shape[:2]
-    where_HW = np.empty((H, W))
-    rows_H1, columns_W = np.arange(H)[:, None] + 0.5, np.arange(W) + 0.5
-    np.add(columns_W, m * rows_H1 if op.startswith('shear') else m * W, out=where_HW)
-    outside_HW = (where_HW < 0) | (where_HW >= W)
-    where_HW -= 0.5
-    first_HW = np.floor(where_HW)
-    where_HW -= first_HW
-    taps = _neighbours(image, first_HW.astype(np.int32), cubic)
-    if taps is None:
+    geometry = _small_geometry if max(H, W) <= _SMALL else _geometry
+    taken, part, outside_HW = geometry(op.startswith('shear'), m, cubic, H, W)
+    if taken is None:
         return None
-    out = cv2.cvtColor(_interpolate(taps, cv2.merge((where_HW, where_HW, where_HW))),
-                       cv2.COLOR_BGR2BGRA)
+    pixels = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA).view(np.int32).ravel().take(taken)
+    line = cv2.cvtColor(pixels.view(np.uint8).reshape(*taken.shape, 4), cv2.COLOR_BGRA2BGR)
+    taps = [line[:, offset:offset + W] for offset in range(line.shape[1] - W + 1)]
+    out = cv2.cvtColor(_interpolate(taps, part), cv2.COLOR_BGR2BGRA)
     np.putmask(out.view(np.int32), outside_HW, np.array([*fill, 255], np.uint8).view(np.int32))
     out = cv2.cvtColor(out, cv2.COLOR_BGRA2BGR)
     return cv2.transpose(out) if vertical else out
 
 
-def _neighbours(image: np.ndarray, first_HW: np.ndarray, cubic: bool) -> list[np.ndarray] | None:
-    """Pixels at ``first_HW`` of each row and the next, or also one more at both sides."""
-    H, W = image.shape[:2]
+def _geometry(shear: bool, m: float, cubic: bool, H: int, W: int
+              ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """What a warp along rows takes, for any image of a size.
+
+    Returns:
+        Flat indices of the pixels of each row, with those before and after that the interpolation
+        needs; the part of the way from one to the next, ``[H, W, 3]``; what lies outside.
+    """
+    rows_H1, columns_W = np.arange(H)[:, None] + 0.5, np.arange(W) + 0.5
+    where_HW = np.empty((H, W))
+    np.add(columns_W, m * rows_H1 if shear else m * W, out=where_HW)
+    outside_HW = (where_HW < 0) | (where_HW >= W)
+    where_HW -= 0.5
+    floor_HW = np.floor(where_HW)
+    where_HW -= floor_HW
+    part = cv2.merge((where_HW, where_HW, where_HW))
+    first_HW = floor_HW.astype(np.int32)
     before, after = (1, 2) if cubic else (0, 1)
     taken = first_HW[:, :1] + np.arange(-before, W + after, dtype=np.int32)
     if not np.array_equal(first_HW, taken[:, before:before + W]):
-        return None
+        return None, part, outside_HW
     taken.clip(0, W - 1, out=taken)
     taken += np.arange(H, dtype=np.int32)[:, None] * W
-    pixels = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA).view(np.int32).ravel().take(taken)
-    line = cv2.cvtColor(pixels.view(np.uint8).reshape(*taken.shape, 4), cv2.COLOR_BGRA2BGR)
-    return [line[:, offset:offset + W] for offset in range(before + after + 1)]
+    return taken, part, outside_HW
+
+
+_small_geometry = lru_cache(64)(_geometry)
 
 
 def _interpolate(taps: Sequence[np.ndarray], part: np.ndarray) -> np.ndarray:
