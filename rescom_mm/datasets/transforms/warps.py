@@ -95,12 +95,11 @@ def _geometry(shear: bool, m: float, cubic: bool, H: int, W: int
 
     Returns:
         Flat indices of the pixels of each row, with those before and after that the interpolation
-        needs; the part of the way from one to the next, ``[H, W, 3]``; what lies outside.
+        needs; the part of the way from one to the next, ``[H or 1, W, 3]``; what lies outside.
     """
     rows_H1, columns_W = np.arange(H)[:, None] + 0.5, np.arange(W) + 0.5
-    where_HW = np.empty((H, W))
-    np.add(columns_W, m * rows_H1 if shear else m * W, out=where_HW)
-    outside_HW = (where_HW < 0) | (where_HW >= W)
+    where_HW = columns_W + m * rows_H1 if shear else columns_W[None] + m * W  # all rows alike
+    outside_HW = np.broadcast_to((where_HW < 0) | (where_HW >= W), (H, W))
     where_HW -= 0.5
     floor_HW = np.floor(where_HW)
     where_HW -= floor_HW
@@ -111,7 +110,7 @@ def _geometry(shear: bool, m: float, cubic: bool, H: int, W: int
     if not np.array_equal(first_HW, taken[:, before:before + W]):
         return None, part, outside_HW
     taken.clip(0, W - 1, out=taken)
-    taken += np.arange(H, dtype=np.int32)[:, None] * W
+    taken = taken + np.arange(H, dtype=np.int32)[:, None] * W
     return taken, part, outside_HW
 
 
