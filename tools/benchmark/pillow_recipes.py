@@ -6,6 +6,7 @@ PyTorch data sets usually do it.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -104,7 +105,7 @@ def _op(name: str, part: float, fill: tuple, shear: Image.Resampling, other: Ima
         'Equalize': ImageOps.equalize,
         'Invert': ImageOps.invert,
         'Posterize': lambda image: ImageOps.posterize(image, round(8 - 4 * part)),
-        'Solarize': lambda image: ImageOps.solarize(image, 256 - 256 * part),
+        'Solarize': lambda image: ImageOps.solarize(image, math.ceil(256 - 256 * part)),
         'Color': lambda image: ImageEnhance.Color(image).enhance(factor),
         'Contrast': lambda image: ImageEnhance.Contrast(image).enhance(factor),
         'Brightness': lambda image: ImageEnhance.Brightness(image).enhance(factor),

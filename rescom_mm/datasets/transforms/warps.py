@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,10 +17,10 @@ INTERPOLATIONS = {'nearest': Image.Resampling.NEAREST, 'bilinear': Image.Resampl
                   'bicubic': Image.Resampling.BICUBIC}
 # side up to which the pixels that a warp takes are kept
 _SMALL = 64
-_Warp = Callable[[Image.Image, float, Image.Resampling, tuple], Image.Image]
+_Warp = Callable[[Image.Image, float, Image.Resampling, Any], Image.Image]
 
 
-def _affine(image: Image.Image, matrix: tuple, resample: Image.Resampling, fill: object
+def _affine(image: Image.Image, matrix: tuple, resample: Image.Resampling, fill: Any
             ) -> Image.Image:
     return image.transform(image.size, Image.Transform.AFFINE, matrix, resample, fillcolor=fill)
 

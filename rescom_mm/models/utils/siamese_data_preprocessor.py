@@ -15,10 +15,10 @@ from ...utils import check_options
 class SiameseDataPreprocessor(ClsDataPreprocessor):
     """Turns two uint8 views a sample into one normalised batch, on the device.
 
-    Takes what ``MultiView`` (two views) and ``PackInputs`` give, with ``default_collate`` or
-    ``pseudo_collate``, and gives ``inputs`` of ``[2B, 3, H, W]`` float32, all of view 1 first;
-    ``data_samples`` stay B. A single-view batch passes through as with mmpretrain's own
-    ``ClsDataPreprocessor``, whose options these are.
+    Takes what ``TwoViews`` (or ``MultiView`` of two) and ``PackInputs`` give, with
+    ``default_collate`` or ``pseudo_collate``, and gives ``inputs`` of ``[2B, 3, H, W]`` float32,
+    all of view 1 first; ``data_samples`` stay B. A single-view batch passes through as with
+    mmpretrain's own ``ClsDataPreprocessor``, whose options these are.
 
     Args:
         mean: of the channels, 0 ... 255; None for no normalisation.
@@ -30,6 +30,9 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
         num_classes: of the one-hot scores.
         batch_augments: None; what mixes labels (mixup, CutMix) has no meaning for two views.
     """
+
+    to_rgb: bool
+    _enable_normalize: bool
 
     def __init__(self, mean: Any = None, std: Any = None, pad_size_divisor: int = 1,
                  pad_value: float = 0, to_rgb: bool = False, to_onehot: bool = False,
