@@ -76,8 +76,8 @@ def shrink(cfg):
     cfg.train_dataloader.batch_size = 4
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         for transform in loader.dataset.pipeline:
-            for inner in (transform, *transform.get('transforms', [[]])[0]):
-                if inner.type in ('RandomResizedCrop', 'ResizeEdge'):
+            for inner in (transform, *transform.get('transforms', [])):
+                if inner.type in ('RandomResizedCrop', 'ResizedCropAndFlip', 'ResizeEdge'):
                     inner.scale = 64
                 if inner.type == 'CenterCrop':
                     inner.crop_size = 64

@@ -62,8 +62,9 @@ def read_list_file(ann_file: str | Path, data_root: str | Path, num_classes: int
     if spelling is not None:
         entries = _respell(entries, spelling, str(ann_file))
     _check_repeated(entries, str(ann_file))
-    return [dict(img_path=os.path.join(root, path), gt_label=label)
-            for _, path, label in entries]
+    prefix = os.path.join(root, '')  # os.path.join() of each path takes a second for 400,000
+    return [dict(img_path=os.path.join(root, path) if path[0] == '/' or ':' in path
+                 else prefix + path, gt_label=label) for _, path, label in entries]
 
 
 def list_entries(ann_file: str | Path, num_classes: int | None) -> list[tuple[int, str, int]]:
@@ -89,21 +90,27 @@ def parse_list(data: bytes, name: str, num_classes: int | None) -> list[tuple[in
         ValueError: with the name and the number of the line.
     """
     allowed = 'an integer from 0 on' if num_classes is None else f'0 ... {num_classes - 1}'
+    most = 10**18 if num_classes is None else num_classes
     entries = []
     for number, line in enumerate(_lines(data, name), 1):
         line = line.strip(' \t')
+        path, _, digits = line.rpartition(' ')
+        # most lines, in half the time
+        if (path and path[-1] not in ' \t' and digits.isascii() and digits.isdigit()
+                and len(digits) <= 18 and int(digits) < most):
+            entries.append((number, path, int(digits)))
+            continue
         if not line:
             continue
         match = _LINE.fullmatch(line)
         if match is None:
             raise ValueError(f'{name}:{number}: expected "relative/path label", the label '
                              f'{allowed}, got {_short(line)}')
-        path, label = match.groups()
-        if label.startswith('-') or len(label) > 18 or (
-                num_classes is not None and int(label) >= num_classes):
-            raise ValueError(f'{name}:{number}: label {label[:20]} lies outside {allowed}; correct '
-                             'the line')
-        entries.append((number, path, int(label)))
+        path, digits = match.groups()
+        if digits.startswith('-') or len(digits) > 18 or int(digits) >= most:
+            raise ValueError(f'{name}:{number}: label {digits[:20]} lies outside {allowed}; '
+                             'correct the line')
+        entries.append((number, path, int(digits)))
     if not entries:
         raise ValueError(f'{name} lists no image')
     return entries
@@ -154,7 +161,7 @@ def _lines(data: bytes, name: str) -> list[str]:
     if zero >= 0:
         raise ValueError(f'{name}:{len(_LINE_END.findall(text[:zero])) + 1}: a zero byte; is the '
                          'file damaged, or UTF-16? Save it as UTF-8')
-    return _LINE_END.split(text)
+    return _LINE_END.split(text) if '\r' in text else text.split('\n')
 
 
 def _find_spelling(entries: Sequence[tuple[int, str, int]], root: str,

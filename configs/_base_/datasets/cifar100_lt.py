@@ -10,13 +10,12 @@ data_preprocessor = dict(num_classes=100, mean=[125.307, 122.961, 113.8575],
                          std=[51.5865, 50.847, 51.255], to_rgb=False)
 
 augmentation = [
-    dict(type='RandomCrop', crop_size=32, padding=4),  # padded with 0
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='PaddedCropAndFlip', crop_size=32, padding=4, flip_prob=0.5),  # padded with 0
     dict(type='AutoAugmentCIFAR10', channel_order='rgb'),
     dict(type='ClippedCutout', side=16, fill=0),  # black: before the normalisation
 ]
 train_pipeline = [
-    dict(type='MultiView', num_views=2, transforms=[augmentation]),
+    dict(type='TwoViews', transforms=augmentation),
     dict(type='PackInputs'),
 ]
 test_pipeline = [dict(type='PackInputs')]

@@ -3,6 +3,6 @@
 _base_ = './digits_lt.py'
 
 train_dataloader = dict(dataset=dict(pipeline=[
-    dict(type='MultiView', num_views=2, transforms=[_base_.augmentation]),
+    dict(type='TwoViews', transforms=_base_.augmentation),
     dict(type='PackInputs'),
 ]))

@@ -6,12 +6,12 @@ data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.
 
 train_pipeline = [
     dict(type='LoadImage'),
-    dict(type='MultiView', num_views=2, transforms=[[
+    dict(type='TwoViews', transforms=[
         dict(type='RandomResizedCrop', scale=224, crop_ratio_range=(0.2, 1.0)),
         dict(type='RandomFlip', prob=0.5),
         dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, backend='cv2'),
         dict(type='RandomGrayscale', prob=0.2, keep_channels=True, color_format='bgr'),
-    ]]),
+    ]),
     dict(type='PackInputs'),
 ]
 test_pipeline = [

@@ -1,7 +1,8 @@
 """ImageNet-LT, two views a sample, each with crop, flip, colour jitter, grayscale and RandAugment.
 
 The lists ImageNet_LT_{train,val,test}.txt lie in data_root beside ImageNet's train/ and val/.
-Crop, resizing, jitter and grayscale give the pixels of torchvision's transforms on Pillow images.
+Crop, jitter and grayscale give the pixels of torchvision's transforms on Pillow images; resizing
+gives them to within 2 grey levels.
 """
 
 data_root = 'data/imagenet'
@@ -10,9 +11,8 @@ data_preprocessor = dict(num_classes=1000, mean=[123.675, 116.28, 103.53],
                          std=[58.395, 57.12, 57.375], to_rgb=True)
 
 augmentation = [
-    dict(type='RandomResizedCrop', scale=224, crop_ratio_range=(0.08, 1.0), backend='pillow'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, backend='pillow'),
+    dict(type='ResizedCropAndFlip', scale=224, crop_ratio_range=(0.08, 1.0), flip_prob=0.5),
+    dict(type='FastColorJitter', channel_order='bgr', brightness=0.4, contrast=0.4, saturation=0.4),
     dict(type='PillowOp', op='color', channel_order='bgr', magnitude=-1, prob=0.2),  # to grey
     # the older policy, not timm's increasing one
     dict(type='RandAugmentNonIncreasing', channel_order='bgr', num_policies=2, magnitude_level=10,
@@ -20,7 +20,7 @@ augmentation = [
 ]
 train_pipeline = [
     dict(type='LoadImage'),
-    dict(type='MultiView', num_views=2, transforms=[augmentation]),
+    dict(type='TwoViews', transforms=augmentation),
     dict(type='PackInputs'),
 ]
 test_pipeline = [

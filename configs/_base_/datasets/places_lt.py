@@ -11,10 +11,9 @@ data_root = 'data/places'
 data_preprocessor = dict(num_classes=365)
 train_pipeline = [
     dict(type='LoadImage'),
-    dict(type='MultiView', num_views=2, transforms=[[
-        dict(type='RandomResizedCrop', scale=224, crop_ratio_range=(0.08, 1.0), backend='pillow'),
-        dict(type='RandomFlip', prob=0.5),
-    ]]),
+    dict(type='TwoViews', transforms=[
+        dict(type='ResizedCropAndFlip', scale=224, crop_ratio_range=(0.08, 1.0), flip_prob=0.5),
+    ]),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from mmpretrain.datasets.transforms import AutoAugment, RandAugment
 from mmpretrain.registry import TRANSFORMS
 
 from ...utils import check_options
+from .randomness import Draws, random_integer
 
 # (op, probability, level 0 ... 9), twice, as published
 _CIFAR10 = [
@@ -44,23 +46,19 @@ def _cifar10_op(name: str, prob: float, level: int, channel_order: str) -> dict[
     ours = dict(type='PillowOp', op=name.lower(), channel_order=channel_order, prob=prob)
     part = level / 9
     if name in ('Invert', 'AutoContrast', 'Equalize'):
-        return dict(type=name, prob=prob)
+        return ours
     if name == 'Posterize':
-        return dict(type='Posterize', bits=round(8 - 4 * part), prob=prob)
+        return dict(ours, magnitude=round(8 - 4 * part))
     if name == 'Solarize':
-        return dict(type='Solarize', thr=256 - 256 * part, prob=prob)
-    if name == 'Brightness':
-        return dict(type='Brightness', magnitude=0.9 * part, random_negative_prob=0.5, prob=prob)
-    if name in ('TranslateX', 'TranslateY'):
-        return dict(type='Translate', magnitude=150 / 331 * part, random_negative_prob=0.5,
-                    direction='horizontal' if name == 'TranslateX' else 'vertical',
-                    interpolation='nearest', pad_val=128, prob=prob)
-    if name == 'ShearY':
-        return dict(ours, op='shear_y', magnitude=0.3 * part, random_negative_prob=0.5,
-                    interpolation='bicubic')
+        return dict(ours, magnitude=math.ceil(256 - 256 * part))  # from the first whole level on
     if name == 'Rotate':  # anticlockwise alone
         return dict(ours, magnitude=30 * part)
-    return dict(ours, magnitude=0.9 * part, random_negative_prob=0.5)
+    ours['random_negative_prob'] = 0.5
+    if name in ('TranslateX', 'TranslateY'):
+        return dict(ours, op=f'translate_{name[-1].lower()}', magnitude=-150 / 331 * part)
+    if name == 'ShearY':
+        return dict(ours, op='shear_y', magnitude=0.3 * part, interpolation='bicubic')
+    return dict(ours, magnitude=0.9 * part)
 
 
 @TRANSFORMS.register_module()
@@ -79,6 +77,17 @@ class AutoAugmentCIFAR10(AutoAugment):
 
     def __init__(self, channel_order: str) -> None:
         super().__init__([[_cifar10_op(*op, channel_order) for op in pair] for pair in _CIFAR10])
+
+    @Draws
+    def random_pipeline_index(self) -> int:
+        """Number of a sub-policy: as the base draws it, at a tenth of its time."""
+        return random_integer(len(self.transforms))
+
+    def transform(self, results: dict) -> dict:
+        """Applies a sub-policy to ``results['img']``, uint8 ``[H, W, 3]``."""
+        for op in self.transforms[self.random_pipeline_index()].transforms:
+            results = op.transform(results)
+        return results
 
 
 @TRANSFORMS.register_module()
@@ -108,19 +117,30 @@ class RandAugmentNonIncreasing(RandAugment):
                     random_negative_prob=0.5)
         factor = dict(magnitude_range=(-0.9, 0.9), random_negative_prob=0.)  # 0.1 ... 1.9
         super().__init__([
-            dict(type='AutoContrast', prob=prob),
-            dict(type='Equalize', prob=prob),
-            dict(type='Invert', prob=prob),
+            dict(ours, op='autocontrast'),
+            dict(ours, op='equalize'),
+            dict(ours, op='invert'),
             dict(warp, op='rotate', magnitude_range=(0, 30)),
             dict(ours, op='posterize', magnitude_range=(0, 4)),
             dict(ours, op='solarize', magnitude_range=(0, 256)),
-            dict(type='SolarizeAdd', magnitude_range=(0, 110), prob=prob),
+            dict(ours, op='solarize_add', magnitude_range=(0, 110)),
             dict(ours, op='color', **factor),
             dict(ours, op='contrast', **factor),
-            dict(type='Brightness', prob=prob, **factor),
+            dict(ours, op='brightness', **factor),
             dict(ours, op='sharpness', **factor),
             dict(warp, op='shear_x', magnitude_range=(0, 0.3)),
             dict(warp, op='shear_y', magnitude_range=(0, 0.3)),
             dict(warp, op='translate_x', magnitude_range=(0, 0.45)),
             dict(warp, op='translate_y', magnitude_range=(0, 0.45)),
         ], num_policies, magnitude_level, magnitude_std)
+
+    @Draws
+    def random_policy_indices(self) -> list[int]:
+        """Numbers of the ops to try, in this order: as the base draws them, in less time."""
+        return [random_integer(len(self.transforms)) for _ in range(self.num_policies)]
+
+    def transform(self, results: dict) -> dict:
+        """Applies the drawn ops to ``results['img']``, uint8 ``[H, W, 3]``."""
+        for index in self.random_policy_indices():
+            results = self.transforms[index].transform(results)
+        return results

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import numpy as np
 from mmcv.transforms import BaseTransform
-from mmcv.transforms.utils import cache_randomness
 from mmpretrain.registry import TRANSFORMS
 
 from ...utils import check_options
+from .randomness import Draws, random_integer
 
 
 @TRANSFORMS.register_module()
@@ -31,10 +30,10 @@ class ClippedCutout(BaseTransform):
         self.side = side
         self.fill = fill
 
-    @cache_randomness
+    @Draws
     def random_centre(self, height: int, width: int) -> tuple[int, int]:
         """Row and column of the centre."""
-        return np.random.randint(height), np.random.randint(width)
+        return random_integer(height), random_integer(width)
 
     def transform(self, results: dict) -> dict:
         """Cuts the hole into ``results['img']``, ``[H, W]`` or ``[H, W, channels]``."""

@@ -1,61 +1,35 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmcv.transforms.utils import cache_randomness
 from mmpretrain.datasets.transforms.auto_augment import BaseAugTransform
 from mmpretrain.registry import TRANSFORMS
-from PIL import Image, ImageEnhance, ImageOps
 
 from ...utils import check_options
+from . import pixel_ops, warps
+from .randomness import Draws, uniform
 
-_INTERPOLATIONS = {'nearest': Image.Resampling.NEAREST, 'bilinear': Image.Resampling.BILINEAR,
-                   'bicubic': Image.Resampling.BICUBIC}
-_Op = Callable[[Image.Image, float, Image.Resampling, tuple], Image.Image]
-
-
-def _affine(image: Image.Image, matrix: tuple, resample: Image.Resampling, fill: tuple
-            ) -> Image.Image:
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, resample, fillcolor=fill)
-
-
-def _posterize(image: Image.Image, m: float, resample: Image.Resampling, fill: tuple
-               ) -> Image.Image:
-    # newer Pillows refuse 0 bits, which are black
-    return ImageOps.posterize(image, int(m)) if m >= 1 else Image.new('RGB', image.size)
-
-
-def _enhance(enhancer: Any) -> _Op:
-    return lambda image, m, resample, fill: enhancer(image).enhance(1 + m)
-
-
-_OPS: dict[str, _Op] = {
-    'shear_x': lambda image, m, *how: _affine(image, (1, m, 0, 0, 1, 0), *how),
-    'shear_y': lambda image, m, *how: _affine(image, (1, 0, 0, m, 1, 0), *how),
-    'translate_x': lambda image, m, *how: _affine(image, (1, 0, m * image.width, 0, 1, 0), *how),
-    'translate_y': lambda image, m, *how: _affine(image, (1, 0, 0, 0, 1, m * image.height), *how),
-    'rotate': lambda image, m, resample, fill: image.rotate(m, resample, fillcolor=fill),
-    'color': _enhance(ImageEnhance.Color),
-    'contrast': _enhance(ImageEnhance.Contrast),
-    'sharpness': _enhance(ImageEnhance.Sharpness),
-    'posterize': _posterize,
-    'solarize': lambda image, m, *how: ImageOps.solarize(image, int(m)),
-}
+_PLAIN = {'autocontrast': pixel_ops.auto_contrast, 'equalize': pixel_ops.equalize,
+          'invert': pixel_ops.invert}
+_OF_AN_INTEGER = {'posterize': pixel_ops.posterize, 'solarize': pixel_ops.solarize,
+                  'solarize_add': pixel_ops.solarize_add}
+_OF_A_FACTOR = {'color': pixel_ops.color_, 'contrast': pixel_ops.contrast_,
+                'brightness': pixel_ops.brightness_, 'sharpness': pixel_ops.sharpness_}
+_NAMES = (*warps.NAMES, *_OF_A_FACTOR, *_OF_AN_INTEGER, *_PLAIN)
 
 
 @TRANSFORMS.register_module()
 @check_options
 class PillowOp(BaseAugTransform):
-    """An augmentation op as Pillow does it, for those that mmpretrain's do otherwise.
+    """An augmentation op that gives Pillow's pixels, bit for bit.
 
-    For mmpretrain's ``AutoAugment`` and ``RandAugment``, or alone in a pipeline. mmpretrain's
-    ``AutoContrast``, ``Equalize``, ``Invert``, ``Brightness``, ``SolarizeAdd``, and ``Translate``
-    with the nearest pixel, give Pillow's pixels; so do ``Posterize`` and ``Solarize`` at a fixed
-    level. What is here differs: OpenCV takes another place for the centre of a pixel, another
-    cubic and soft borders; greys and means are rounded otherwise; sharpness treats the border
-    otherwise; drawn numbers of bits are rounded up and drawn thresholds not at all.
+    For mmpretrain's ``AutoAugment`` and ``RandAugment``, or alone in a pipeline. (mmpretrain's own
+    are other ones: OpenCV takes another place for the centre of a pixel, another cubic and soft
+    borders; greys and means are rounded otherwise; sharpness treats the border otherwise; drawn
+    numbers of bits are rounded up and drawn thresholds not at all.) Most are done without Pillow,
+    which takes longer.
 
     Args:
         op: with what its magnitude ``m`` stands for
@@ -64,17 +38,19 @@ class PillowOp(BaseAugTransform):
             - ``'translate_x'``, ``'translate_y'``: fraction of the width or height, positive
               towards the left or the top;
             - ``'rotate'``: degrees anticlockwise;
-            - ``'color'``, ``'contrast'``, ``'sharpness'``: enhancement by a factor of 1 + m, at
-              m = -1 grey, flat and smoothed;
+            - ``'color'``, ``'contrast'``, ``'brightness'``, ``'sharpness'``: enhancement by a
+              factor of 1 + m, at m = -1 grey, flat, black and smoothed;
             - ``'posterize'``: int(m) bits are kept, 0 ... 8;
-            - ``'solarize'``: values from int(m) on are inverted, 256: none.
+            - ``'solarize'``: values from int(m) on are inverted, 256: none;
+            - ``'solarize_add'``: int(m) is added to values below 128;
+            - ``'autocontrast'``, ``'equalize'``, ``'invert'`` have none.
         channel_order: of the images: ``'bgr'`` as mmcv loads files, or ``'rgb'``.
         magnitude: m; this or ``magnitude_range``.
         fill: R, G, B of what comes in from outside, 0 ... 255, whatever the channel order.
         interpolation: ``'nearest'``, ``'bilinear'`` or ``'bicubic'``, or several, to draw one
             each time.
         prob: of applying the op.
-        random_negative_prob: of turning m to -m.
+        random_negative_prob: of turning m to -m, where m may have a sign.
         kwargs: ``magnitude_range``, ``magnitude_level``, ``magnitude_std``, ``total_level`` of
             mmpretrain's ``BaseAugTransform``, which ``RandAugment`` sets.
     """
@@ -84,17 +60,22 @@ class PillowOp(BaseAugTransform):
                  interpolation: str | Sequence[str] = 'nearest', prob: float = 0.5,
                  random_negative_prob: float = 0., **kwargs: Any) -> None:
         super().__init__(prob=prob, random_negative_prob=random_negative_prob, **kwargs)
-        if op not in _OPS:
-            raise ValueError(f'PillowOp: op must be one of {", ".join(_OPS)}, got {op!r}')
+        if op not in _NAMES:
+            raise ValueError(f'PillowOp: op must be one of {", ".join(_NAMES)}, got {op!r}')
         if channel_order not in ('bgr', 'rgb'):
             raise ValueError(f"PillowOp: channel_order must be 'bgr' or 'rgb', got "
                              f'{channel_order!r}')
-        if (magnitude is None) == (self.magnitude_range is None):
+        if op in _PLAIN:
+            if magnitude is not None or self.magnitude_range is not None:
+                raise ValueError(f'PillowOp: {op!r} has no magnitude; remove magnitude and '
+                                 'magnitude_range')
+        elif (magnitude is None) == (self.magnitude_range is None):
             raise ValueError(f'PillowOp: give {op!r} either magnitude or magnitude_range, got '
                              f'magnitude={magnitude}, magnitude_range={self.magnitude_range}')
         names = (interpolation,) if isinstance(interpolation, str) else tuple(interpolation)
-        if not names or not set(names) <= set(_INTERPOLATIONS):
-            raise ValueError(f'PillowOp: interpolation must be of {", ".join(_INTERPOLATIONS)}, '
+        if not names or not set(names) <= set(warps.INTERPOLATIONS):
+            raise ValueError('PillowOp: interpolation must be of '
+                             f'{", ".join(warps.INTERPOLATIONS)}, '
                              f'got {interpolation!r}')
         self.op = op
         self.channel_order = channel_order
@@ -102,7 +83,28 @@ class PillowOp(BaseAugTransform):
         self.fill = tuple(fill)
         self.interpolations = names
 
-    @cache_randomness
+    @Draws
+    def random_disable(self) -> bool:
+        """Whether the op is left out this time."""
+        return np.random.rand() > self.prob
+
+    @Draws
+    def random_magnitude(self) -> float:
+        """A level, and the magnitude that it stands for: as the base draws it, in less time."""
+        level = self.magnitude_level
+        if self.magnitude_std == 'inf':
+            level = uniform(0, level)
+        elif self.magnitude_std > 0:
+            level = min(max(np.random.normal(level, self.magnitude_std), 0), self.total_level)
+        low, high = self.magnitude_range
+        return level / self.total_level * (high - low) + low
+
+    @Draws
+    def random_negative(self, value: float) -> float:
+        """The value or, with ``random_negative_prob``, its negative."""
+        return -value if np.random.rand() < self.random_negative_prob else value
+
+    @Draws
     def random_interpolation(self) -> str:
         """One of the interpolations."""
         if len(self.interpolations) == 1:
@@ -116,18 +118,25 @@ class PillowOp(BaseAugTransform):
             raise TypeError(f'PillowOp: {self.op!r} needs uint8 images [H, W, 3], got '
                             f'{image.dtype} {list(image.shape)}; put it before what changes the '
                             "type, and load images with color_type='color'")
-        if self.random_disable():
-            return results
-        magnitude = self.random_magnitude() if self.magnitude is None else self.magnitude
-        magnitude = self.random_negative(magnitude)
-        resample = _INTERPOLATIONS[self.random_interpolation()]
-        if self.channel_order == 'bgr':
-            image = image[..., ::-1]
-        image = np.array(_OPS[self.op](Image.fromarray(image), magnitude, resample, self.fill))
-        if self.channel_order == 'bgr':
-            image = np.ascontiguousarray(image[..., ::-1])
-        results['img'] = image
+        if not self.random_disable():
+            results['img'] = self._apply(np.ascontiguousarray(image))
         return results
+
+    def _apply(self, image: np.ndarray) -> np.ndarray:
+        op = self.op
+        if op in _PLAIN:
+            return _PLAIN[op](image)
+        m = self.random_magnitude() if self.magnitude is None else self.magnitude
+        if op in _OF_AN_INTEGER:
+            return _OF_AN_INTEGER[op](image, int(m))
+        m = self.random_negative(m)
+        bgr = self.channel_order == 'bgr'
+        if op in _OF_A_FACTOR:
+            values = image.astype(np.float32)
+            _OF_A_FACTOR[op](values, 1 + m, bgr)
+            return values.astype(np.uint8)
+        fill = self.fill[::-1] if bgr else self.fill
+        return warps.warp(op, image, m, self.random_interpolation(), fill)
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(op={self.op!r}, channel_order={self.channel_order!r}, '

@@ -17,10 +17,10 @@ from ...utils import check_options
 class SiameseDataPreprocessor(ClsDataPreprocessor):
     """Turns two uint8 views a sample into one normalised batch, on the device.
 
-    Takes what ``MultiView`` (two views) and ``PackInputs`` give, with ``default_collate`` or
-    ``pseudo_collate``, and gives ``inputs`` of ``[2B, 3, H, W]`` float32, all of view 1 first;
-    ``data_samples`` stay B. A single-view batch passes through as with mmpretrain's own
-    ``ClsDataPreprocessor``, whose options these are.
+    Takes what ``TwoViews`` (or ``MultiView`` of two) and ``PackInputs`` give, with
+    ``default_collate`` or ``pseudo_collate``, and gives ``inputs`` of ``[2B, 3, H, W]`` float32,
+    all of view 1 first; ``data_samples`` stay B. A single-view batch passes through as with
+    mmpretrain's own ``ClsDataPreprocessor``, whose options these are.
 
     With ``augment`` it makes the views itself, on the device, of what ``PackInputs`` alone gives;
     evaluation batches pass through. ``ResidentDataHook`` has it hold the whole training set:
@@ -42,6 +42,8 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
     """
 
     _images: Tensor | None = None
+    to_rgb: bool
+    _enable_normalize: bool
 
     def __init__(self, mean: Any = None, std: Any = None, pad_size_divisor: int = 1,
                  pad_value: float = 0, to_rgb: bool = False, to_onehot: bool = False,
@@ -76,7 +78,10 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
         if making and self.augment is not None:
             inputs = self.augment(inputs)
         samples = {} if held else {'data_samples': data.get('data_samples')}
-        out = super().forward({'inputs': inputs, **samples}, training)
+        if two_views or making:
+            out = self._finish({'inputs': self._normalise(inputs), **samples}, training)
+        else:
+            out = super().forward({'inputs': inputs, **samples}, training)
         if held:  # their labels are on the device already
             out['data_samples'] = data['data_samples']
         if self.channels_last:
@@ -101,6 +106,24 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
         if self._images.is_cuda:  # from pinned memory the host need not wait
             index_B = index_B.pin_memory()
         return self._images[index_B.to(self._images.device, non_blocking=True)]
+
+    def _normalise(self, inputs: Tensor) -> Tensor:
+        """The numbers of the base class, with one float batch in memory instead of three."""
+        if self.to_rgb and inputs.size(1) == 3:
+            inputs = inputs.flip(1)
+        normalised = inputs.to(torch.float32, copy=True)
+        if self._enable_normalize:
+            normalised.sub_(self.mean).div_(self.std)
+        return normalised
+
+    def _finish(self, data: dict, training: bool) -> dict:
+        """The base class's steps after the normalisation: padding, one-hot scores."""
+        to_rgb, normalize = self.to_rgb, self._enable_normalize
+        self.to_rgb = self._enable_normalize = False
+        try:
+            return super().forward(data, training)
+        finally:
+            self.to_rgb, self._enable_normalize = to_rgb, normalize
 
     @staticmethod
     def _no_mixing(augments: Any) -> ValueError:

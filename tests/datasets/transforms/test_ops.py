@@ -83,6 +83,46 @@ def test_directions():
     assert where('translate_y', 1 / 3) == [[1, 7]]
 
 
+@pytest.mark.stack
+@pytest.mark.parametrize('interpolation, resample', [
+    ('nearest', reference.NEAREST), ('bilinear', reference.BILINEAR),
+    ('bicubic', reference.BICUBIC)])
+@pytest.mark.parametrize('height, width', [(1, 1), (2, 7), (33, 20), (70, 90)])
+def test_warps_at_any_magnitude(interpolation, resample, height, width):
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    pillow_image, fill = Image.fromarray(image), (1, 2, 3)
+    # the fractions: where the shift is a whole number, but for rounding
+    for m in (0, 1 / 3, -2 / 3, 2 / 7, 0.1, -0.45, *generator.uniform(-0.9, 0.9, 6)):
+        for op, matrix in (('shear_x', (1, m, 0, 0, 1, 0)), ('shear_y', (1, 0, 0, m, 1, 0)),
+                           ('translate_x', (1, 0, m * width, 0, 1, 0)),
+                           ('translate_y', (1, 0, 0, 0, 1, m * height))):
+            found = PillowOp(op, 'rgb', magnitude=m, fill=fill, interpolation=interpolation,
+                             prob=1.)(dict(img=image))['img']
+            wanted = reference.matrix(pillow_image, matrix, resample, fill)
+            assert np.array_equal(found, np.asarray(wanted)), (op, m)
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize('size', [(1, 1), (2, 7), (3, 3), (3, 300), (400, 310)])
+def test_colours_at_any_size(size):
+    generator = np.random.default_rng(0)
+    image = generator.integers(5, 140, (*size, 3), dtype=np.uint8)
+    image[generator.random(size) < 0.3] += 90
+    pillow_image = Image.fromarray(image)
+    for op, function in (('autocontrast', ImageOps.autocontrast), ('equalize', ImageOps.equalize),
+                         ('invert', ImageOps.invert)):
+        found = PillowOp(op, 'rgb', prob=1.)(dict(img=image))['img']
+        assert np.array_equal(found, np.asarray(function(pillow_image))), op
+    for op, enhancer in (('color', ImageEnhance.Color), ('contrast', ImageEnhance.Contrast),
+                         ('brightness', ImageEnhance.Brightness),
+                         ('sharpness', ImageEnhance.Sharpness)):
+        for m in (-1, 0, 0.9, -0.9, 3.7, *generator.uniform(-1, 1, 5)):
+            found = PillowOp(op, 'rgb', magnitude=m, prob=1.)(dict(img=image))['img']
+            wanted = enhancer(pillow_image).enhance(1 + m)
+            assert np.array_equal(found, np.asarray(wanted)), (op, m)
+
+
 def test_signs_probabilities_and_interpolations():
     np.random.seed(0)
     op = PillowOp('translate_x', 'rgb', magnitude=0.25, prob=0.7, random_negative_prob=0.2,
@@ -102,6 +142,7 @@ def test_signs_probabilities_and_interpolations():
     (dict(magnitude=1, interpolation=[]), 'interpolation'),
     (dict(), 'either magnitude or magnitude_range'),
     (dict(magnitude=1, magnitude_range=(0, 1)), 'either magnitude or magnitude_range'),
+    (dict(op='invert', magnitude=1), "'invert' has no magnitude"),
 ])
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):

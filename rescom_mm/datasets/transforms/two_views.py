@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform, Compose
+from mmpretrain.registry import TRANSFORMS
+
+from ...utils import check_options
+
+
+@TRANSFORMS.register_module()
+@check_options
+class TwoViews(BaseTransform):
+    """Two views of an image by the same transforms: ``MultiView`` without its copies.
+
+    Gives what mmpretrain's ``MultiView(num_views=2, transforms=[transforms])`` gives, and draws the
+    same. That copies image and annotations for each view; here both views begin with the same
+    image, which is locked, so that a transform that writes into it fails (NumPy says that the
+    destination is read-only). Use ``MultiView`` for such a transform.
+
+    Args:
+        transforms: of a view, or their configs.
+    """
+
+    def __init__(self, transforms: Sequence[Any]) -> None:
+        self.transforms = Compose(transforms)
+
+    def transform(self, results: dict) -> dict | None:
+        """Puts the list of both views into ``results['img']``; other keys stay.
+
+        None if the transforms make nothing of the image.
+        """
+        image = results['img'].view()
+        image.flags.writeable = False
+        views = []
+        for _ in range(2):
+            view = self.transforms({**results, 'img': image})
+            if view is None:
+                return None
+            views.append(_by_channel(view['img']))
+        results['img'] = views
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.transforms})'
+
+
+def _by_channel(image: np.ndarray) -> np.ndarray:
+    """A copy whose memory holds one channel after another, as ``PackInputs`` needs it.
+
+    (torch, which would copy it otherwise, takes longer.)
+    """
+    return image.transpose(2, 0, 1).copy().transpose(1, 2, 0) if image.ndim == 3 else image.copy()
