@@ -96,10 +96,10 @@ def parse_list(data: bytes, name: str, num_classes: int | None) -> list[tuple[in
         line = line.strip(' \t')
         path, _, digits = line.rpartition(' ')
         # most lines, in half the time
-        if path and path[-1] not in ' \t' and digits.isascii() and digits.isdigit():
-            if len(digits) <= 18 and int(digits) < most:
-                entries.append((number, path, int(digits)))
-                continue
+        if (path and path[-1] not in ' \t' and digits.isascii() and digits.isdigit()
+                and len(digits) <= 18 and int(digits) < most):
+            entries.append((number, path, int(digits)))
+            continue
         if not line:
             continue
         match = _LINE.fullmatch(line)
