@@ -1,7 +1,7 @@
 """Time until a training can begin: imports, and iNaturalist 2018's list of 437,513 images.
 
-Imports are measured in processes of their own, one with mmpretrain's models, datasets, engine and
-evaluation alone, one with this package too. The list is a stand-in of the published length.
+Imports are measured in processes of their own: mmpretrain's models, datasets, engine and
+evaluation, then this package. The list is a stand-in of the published length.
 """
 
 import rescom_mm  # noqa: F401  first: it readies the OpenMMLab stack  # isort: skip
@@ -10,31 +10,44 @@ import logging
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from functools import partial
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from measure import ROOT, alternate, parser, save, shown, start, summary
+from measure import ROOT, parser, save, shown, start, summary
 from mmengine.logging import MMLogger
 
 from rescom_mm.datasets import INaturalist18
 
-COMPAT = ROOT / 'rescom_mm' / 'compat.py'
-# alone, as the stack may not import without it
-_READY = f'import runpy; runpy.run_path({str(COMPAT)!r})["apply"]()'
-_MMPRETRAIN = 'import mmpretrain.models, mmpretrain.datasets, mmpretrain.engine, ' \
-    'mmpretrain.evaluation'
-IMPORTS = {'mmpretrain': f'{_READY}; {_MMPRETRAIN}',
-           'with rescom_mm': f'{_READY}; {_MMPRETRAIN}; import rescom_mm'}
+# one cure first, as torchvision may not import without it
+_CODE = f"""
+import importlib.util, sys, time
+spec = importlib.util.spec_from_file_location('compat', {str(ROOT / 'rescom_mm' / 'compat.py')!r})
+sys.modules['compat'] = compat = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(compat)
+compat._cure_torchvision_nms()
+begin = time.perf_counter()
+import mmpretrain.models, mmpretrain.datasets, mmpretrain.engine, mmpretrain.evaluation
+between = time.perf_counter()
+import rescom_mm
+print(between - begin, time.perf_counter() - between)
+"""
 
 
-def run(code: str) -> None:
-    """Runs a line of Python in a process of its own."""
-    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=ROOT, check=True,
-                   capture_output=True)
+def import_seconds() -> tuple[float, float]:
+    """Of mmpretrain and, after it, of this package, in a process of its own."""
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', _CODE], cwd=ROOT, check=True,
+                          capture_output=True, text=True)
+    mmpretrain, ours = map(float, done.stdout.split()[-2:])
+    return mmpretrain, ours
+
+
+def list_seconds(folder: str) -> float:
+    """Of reading the list into a dataset."""
+    begin = time.perf_counter()
+    INaturalist18(folder)
+    return time.perf_counter() - begin
 
 
 def write_list(folder: Path, images: int = 437_513, classes: int = 8142) -> None:
@@ -56,21 +69,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser(__doc__ or '', 'startup')
     options.set_defaults(device='cpu', threads=1, rounds=7)
     args = options.parse_args(argv)
-    device = start(args)
+    start(args)
     MMLogger.get_instance('startup').setLevel(logging.ERROR)  # it is not the published list
     with tempfile.TemporaryDirectory() as folder:
         write_list(Path(folder))
-        steps: dict[str, Callable[[], Any]] = {
-            name: partial(run, code) for name, code in IMPORTS.items()}
-        steps['list'] = partial(INaturalist18, folder)
-        seconds = alternate(steps, args.rounds, torch.device(device), warm_up=1)
-    added = [mine - theirs for mine, theirs in zip(seconds['with rescom_mm'],
-                                                   seconds['mmpretrain'])]
-    figures = {**{name: summary(values) for name, values in seconds.items()},
-               'added by rescom_mm': summary(added)}
-    for name, value in figures.items():
-        print(f'{name}: {shown(value)} s')
-    save(args, [dict(what=name, seconds=value) for name, value in figures.items()])
+        lists = [list_seconds(folder) for _ in range(args.rounds)]
+    import_seconds()  # files that were never read
+    imports = [import_seconds() for _ in range(args.rounds)]
+    figures = {'import mmpretrain': [first for first, _ in imports],
+               'import rescom_mm after it': [second for _, second in imports],
+               'list of 437,513 images': lists}
+    for name, values in figures.items():
+        print(f'{name}: {shown(summary(values))} s')
+    save(args, [dict(what=name, seconds=summary(values)) for name, values in figures.items()])
 
 
 if __name__ == '__main__':
