@@ -5,7 +5,7 @@ import scale
 import torch
 
 from rescom_mm.models import ClassBalancedQueue
-from rescom_mm.utils.dist import PAD_LABEL
+from rescom_mm.models.queues.gather_keys import PAD_LABEL
 
 
 def test_page_is_the_functions():
