@@ -12,5 +12,5 @@ def keep_freed_memory() -> None:
     page of the next one anew: more work than most operations on an image. Freeing one large block
     raises that limit for good (``M_MMAP_THRESHOLD`` in mallopt(3)). Elsewhere nothing changes.
     """
-    del_me = np.empty(_LARGEST, np.uint8)  # never touched: costs no memory
-    del del_me
+    block = np.empty(_LARGEST, np.uint8)  # never touched: costs no memory
+    del block

@@ -3,11 +3,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 from mmpretrain.registry import TRANSFORMS
 
 from ...utils import check_options
+
+_LARGE = 1 << 14  # from here on OpenCV is the faster one to separate channels
 
 
 @TRANSFORMS.register_module()
@@ -52,4 +55,8 @@ def _by_channel(image: np.ndarray) -> np.ndarray:
 
     (torch, which would copy it otherwise, takes longer.)
     """
+    if image.ndim == 3 and image.size > _LARGE:
+        planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
+        cv2.split(image, list(planes))
+        return planes.transpose(1, 2, 0)
     return image.transpose(2, 0, 1).copy().transpose(1, 2, 0) if image.ndim == 3 else image.copy()

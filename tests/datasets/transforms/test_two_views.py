@@ -48,8 +48,11 @@ def test_is_multi_view(transforms):
         assert not np.array_equal(*found['img'])
 
 
-def test_views_are_packed_without_another_copy():
-    views = run(TwoViews(STOCK))['img']
+@pytest.mark.parametrize('side', [16, 120])
+def test_views_are_packed_without_another_copy(side):
+    image = np.random.default_rng(0).integers(0, 256, (side, side + 5, 3), dtype=np.uint8)
+    views = TwoViews([lambda results: results])(dict(img=image))['img']
+    assert all(np.array_equal(view, image) and view.flags.writeable for view in views)
     packed = Compose([dict(type='PackInputs')])(dict(img=views))['inputs']
     for view, tensor in zip(views, packed):
         assert tensor.is_contiguous() and tensor.data_ptr() == view.__array_interface__['data'][0]
