@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -225,6 +226,7 @@ def text(folder: Path) -> str:
 
 def main() -> None:
     """Writes page and pictures."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     folder = ROOT / 'docs' / 'performance'
     for name, draw in (('branch', draw_branch), ('growth', draw_growth)):
         path = folder / f'{name}.json'
