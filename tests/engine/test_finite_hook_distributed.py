@@ -11,6 +11,8 @@ import torch.multiprocessing as mp
 import rescom_mm  # noqa: F401
 from tests.faults import build, finite, only, same, state_of
 
+pytestmark = pytest.mark.slow
+
 # call of the loss on rank 1 -> what fails
 TRAININGS = dict(
     nan=dict(faults={3: 'nan'}),

@@ -48,10 +48,12 @@ def test_resumed_equals_straight(tmp_path):
     assert meta['class_counts']['images'] == list(count_classes(FewDigits(), 10).images)
 
 
+@pytest.mark.slow
 def test_one_view(tmp_path):
     check(resumed_equals_straight(tmp_path, MID, **ONE_VIEW), views=1)
 
 
+@pytest.mark.slow
 def test_augmentation_alone(tmp_path):
     """Without the hook, images come from the pipeline, and from workers."""
     options = {key: value for key, value in RESIDENT.items() if 'resident' not in key}

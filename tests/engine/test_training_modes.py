@@ -181,6 +181,7 @@ def test_modes(tmp_path, name):
     in_processes(2, trains_and_resumes, tmp_path, name)
 
 
+@pytest.mark.slow
 def test_all_at_once(tmp_path):
     """Averaged buffers, EMA, accumulation, fp16 with a scaler, checkpointing: for CI."""
     in_processes(2, trains_and_resumes, tmp_path, 'all at once')
