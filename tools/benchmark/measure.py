@@ -94,7 +94,7 @@ def shown(value: dict[str, float], scale: float = 1.0, digits: int = 2) -> str:
 
 def save(args: argparse.Namespace, rows: list[dict], **more: Any) -> None:
     """Writes the result file: command, machine, versions, commit and rows."""
-    options = {key: str(value) if isinstance(value, Path) else value
+    options = {key: value.name if isinstance(value, Path) else value
                for key, value in vars(args).items() if key not in ('out', 'name')}
     device = torch.device(args.device)
     content = dict(options=options, machine=machine(device), **more, rows=rows)
