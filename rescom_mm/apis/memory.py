@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
+
+from ..utils import unwrapped_model
 
 
 def explain_memory(runner: Runner) -> str:
@@ -18,7 +19,7 @@ def explain_memory(runner: Runner) -> str:
     Returns:
         One line.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped_model(runner)
     images = runner.train_dataloader.batch_size or 0
     parts = [f'weights {_size(model.parameters())} (as much again for their gradients, and for '
              'each buffer of the optimiser)']

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ..engine.hooks.checkpoint_hook import START_FROM
+from ..utils.whole_checkpoint import START_FROM
 from .cli import (
     add_common_options,
     check_data_paths,

@@ -7,10 +7,11 @@ import hashlib
 import torch
 from mmengine.dist import broadcast_object_list, gather_object, get_rank, get_world_size
 from mmengine.hooks import EMAHook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor
+
+from ..utils import unwrapped_model
 
 
 def gather_rank_states(runner: Runner) -> list[dict] | None:
@@ -43,7 +44,7 @@ def restore_rank_state(runner: Runner, states: list[dict]) -> None:
         names = {name for state in states for name in state['gradients']}
         gradients = {name: sum(state['gradients'].get(name, 0) for state in states) / len(states)
                      for name in names}
-    parameters = dict(_model(runner).named_parameters())
+    parameters = dict(unwrapped_model(runner).named_parameters())
     for name, value in gradients.items():
         parameters[name].grad = value.to(parameters[name].device)
     for state in states[rank::world]:
@@ -52,12 +53,8 @@ def restore_rank_state(runner: Runner, states: list[dict]) -> None:
                 hook.load_rank_state(runner, state['hooks'][type(hook).__name__])
 
 
-def _model(runner: Runner) -> torch.nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
-
-
 def _named_buffers(runner: Runner) -> dict[str, Tensor]:
-    buffers = dict(_model(runner).named_buffers())
+    buffers = dict(unwrapped_model(runner).named_buffers())
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
             buffers.update((f'EMAHook.{name}', buffer)
@@ -85,4 +82,5 @@ def _pending_gradients(runner: Runner) -> dict[str, Tensor]:
     if all(w.should_update() for w in wrappers if isinstance(w, OptimWrapper)):
         return {}
     return {name: parameter.grad.detach().cpu()
-            for name, parameter in _model(runner).named_parameters() if parameter.grad is not None}
+            for name, parameter in unwrapped_model(runner).named_parameters()
+            if parameter.grad is not None}

@@ -5,9 +5,11 @@ from .memory import keep_freed_memory
 from .options import check_options
 from .step_flags import StepFlags
 from .stop import StopRequested
+from .unwrapped_model import unwrapped_model
 
 __all__ = [
     'ClassCounts', 'NeedsClassCounts', 'StepFlags', 'StopRequested', 'any_on_ranks',
     'check_options', 'count_classes', 'delivered_items', 'iterating', 'keep_freed_memory',
-    'list_digest', 'rebuild_loader', 'same_on_all_ranks', 'stop_workers'
+    'list_digest', 'rebuild_loader', 'same_on_all_ranks', 'stop_workers',
+    'unwrapped_model'
 ]

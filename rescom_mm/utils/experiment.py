@@ -11,6 +11,8 @@ from typing import Any
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 
+from .whole_checkpoint import START_FROM
+
 UNSET = 'unset'
 BATCH = 'global batch size'
 
@@ -50,7 +52,7 @@ _NOT_DATA = ('check_md5', 'download', 'lazy_init', 'max_refetch', 'serialize_dat
 def experiment(cfg: Config) -> dict[str, Any]:
     """The entries of a config that decide what comes out, JSON-ready."""
     entries = cfg.to_dict()
-    start = entries.pop('load_from_at_first', None)  # of train.py --resume
+    start = entries.pop(START_FROM, None)  # of train.py --resume
     if entries.get('resume'):
         entries['load_from'] = start  # instead of the run's own checkpoint
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):

@@ -12,6 +12,9 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from .safe_load import UnsafeCheckpointError
 
+#: config entry: what a run begins with whose ``--resume`` finds nothing to go on from
+START_FROM = 'load_from_at_first'
+
 
 def why_not_resumable(path: str | Path, optimizer: bool = True) -> str | None:
     """What keeps a training from going on from a local checkpoint file.

@@ -24,11 +24,9 @@ from ...utils.atomic_backend import (
     remove_partial_files,
 )
 from ...utils.safe_load import UnsafeCheckpointError
-from ...utils.whole_checkpoint import newest_resumable, why_not_resumable
+from ...utils.whole_checkpoint import START_FROM, newest_resumable, why_not_resumable
 
 _STOP_FILE = 'stop_iter_{}.pth'
-#: config entry: what a run begins with whose ``--resume`` finds nothing to go on from
-START_FROM = 'load_from_at_first'
 
 
 @HOOKS.register_module()

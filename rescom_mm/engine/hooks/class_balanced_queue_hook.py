@@ -5,12 +5,11 @@ from typing import Any
 import torch
 from mmengine.dist import all_reduce, get_comm_device, get_world_size
 from mmengine.hooks import Hook, LoggerHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from ...models import KeyQueue
-from ...utils import StepFlags, check_options
+from ...utils import StepFlags, check_options, unwrapped_model
 
 
 @HOOKS.register_module()
@@ -89,6 +88,6 @@ class ClassBalancedQueueHook(Hook):
 
 
 def _queue(runner: Runner) -> KeyQueue | None:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped_model(runner)
     queue = getattr(model, 'queue', None)
     return queue if isinstance(queue, KeyQueue) else None

@@ -7,7 +7,6 @@ import numpy as np
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.datasets import RepeatAugSampler, SequentialSampler
 from mmpretrain.registry import HOOKS
@@ -21,6 +20,7 @@ from ...utils import (
     count_classes,
     list_digest,
     same_on_all_ranks,
+    unwrapped_model,
 )
 from .class_balanced_queue_hook import ClassBalancedQueueHook
 from .key_encoder_hook import KeyEncoderHook
@@ -95,7 +95,7 @@ class ClassCountsHook(Hook):
 
     def _count(self, runner: Runner) -> None:
         dataset = runner.train_dataloader.dataset
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped_model(runner)
         names = _class_names(dataset)
         num_classes = _head_classes(runner) or (len(names) if names else None)
         if num_classes is None:
@@ -182,7 +182,7 @@ def _few(names: Sequence[str], most: int = 5) -> str:
 
 
 def _head_classes(runner: Runner) -> int | None:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped_model(runner)
     return getattr(getattr(model, 'head', None), 'num_classes', None)
 
 

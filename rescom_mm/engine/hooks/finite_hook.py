@@ -8,14 +8,13 @@ from typing import Any
 import mmengine
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import EMAHook, Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
 from ...models import KeyQueue
-from ...utils import check_options
+from ...utils import check_options, unwrapped_model
 from ..guards import MaskingGuard, SkippingGuard
 from .key_encoder_hook import KeyEncoderHook
 
@@ -122,7 +121,7 @@ class FiniteHook(Hook):
         """Takes back what the forward pass has changed, and counts."""
         for buffer, before in self._buffers:
             buffer.copy_(before)
-        for module in _model(runner).modules():
+        for module in unwrapped_model(runner).modules():
             if isinstance(module, KeyQueue):
                 module.discard()
         skipped = runner.message_hub.runtime_info.get(_SKIPPED, 0) + 1
@@ -154,14 +153,10 @@ def _nothing(*args: Any, **kwargs: Any) -> None:
     pass
 
 
-def _model(runner: Runner) -> Any:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
-
-
 def _buffers(runner: Runner) -> list[Tensor]:
     """What a forward pass may change: all buffers but the queue's, which hooks write."""
-    return [buffer for module in _model(runner).modules() if not isinstance(module, KeyQueue)
-            for buffer in module.buffers(recurse=False)]
+    return [buffer for module in unwrapped_model(runner).modules()
+            if not isinstance(module, KeyQueue) for buffer in module.buffers(recurse=False)]
 
 
 def _not_finite(runner: Runner, outputs: dict[str, Any]) -> dict[str, float]:

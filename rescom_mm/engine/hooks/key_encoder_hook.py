@@ -3,13 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from ...models import SiameseClassifier
-from ...utils import check_options
+from ...utils import check_options, unwrapped_model
 
 
 @HOOKS.register_module()
@@ -57,5 +56,5 @@ class KeyEncoderHook(Hook):
 
 def _model(runner: Runner) -> SiameseClassifier | None:
     """The model, where it has a key encoder."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped_model(runner)
     return model if getattr(model, 'key_encoder', None) is not None else None

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 from mmengine.dataset import default_collate
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from ...datasets.resident_dataset import ResidentDataset
 from ...models import SiameseDataPreprocessor
-from ...utils import check_options
+from ...utils import check_options, unwrapped_model
 from ...utils.loader import rebuild_loader, set_loader
 
 
@@ -51,7 +50,7 @@ class ResidentDataHook(Hook):
 
     @staticmethod
     def _preprocessor(runner: Runner) -> SiameseDataPreprocessor:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped_model(runner)
         if not isinstance(model.data_preprocessor, SiameseDataPreprocessor):
             raise ValueError(
                 f'ResidentDataHook: the data preprocessor is a '

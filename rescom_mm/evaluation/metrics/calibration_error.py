@@ -36,7 +36,7 @@ class CalibrationError(BaseMetric):
     def __init__(self, bins: int = 15, collect_device: str = 'cpu',
                  prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if not isinstance(bins, int) or bins < 1:
+        if bins < 1:
             raise ValueError(f'CalibrationError: bins must be a positive integer, got {bins!r}; '
                              '15 is usual')
         self.bins = bins

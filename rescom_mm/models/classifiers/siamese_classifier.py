@@ -152,7 +152,7 @@ class SiameseClassifier(ImageClassifier):
             raise ValueError(
                 f'{len(inputs)} images for {B} samples: training a SiameseClassifier needs two '
                 'views of each; wrap the augmentations of train_dataloader.dataset.pipeline in '
-                "dict(type='MultiView', num_views=2, transforms=[[...]]), and use "
+                "dict(type='TwoViews', transforms=[...]), and use "
                 'SiameseDataPreprocessor')
         labels_B = torch.cat([sample.gt_label for sample in data_samples])
         if len(labels_B) != B:

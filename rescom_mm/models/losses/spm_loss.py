@@ -82,8 +82,8 @@ class SPMLoss(NeedsClassCounts, nn.Module):
             raise ValueError(f'SPMLoss: beta must lie in [0, 1), got {beta}; 0 weighs all classes '
                              'alike, values near 1 weigh by 1/n')
         for name, value in (('num_positives', num_positives), ('num_negatives', num_negatives)):
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise ValueError(f'SPMLoss: {name} must be an integer of at least 1, got {value}; '
+            if value is not None and value < 1:
+                raise ValueError(f'SPMLoss: {name} must be at least 1, got {value}; '
                                  'leave it out to take all keys')
         if anchors not in ('both', 'first'):
             raise ValueError(f"SPMLoss: anchors must be 'both' or 'first', got {anchors!r}")

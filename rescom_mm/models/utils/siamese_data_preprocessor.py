@@ -63,7 +63,8 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
         making = training and self.augment is not None
         if two_views and making:
             raise ValueError('data_preprocessor.augment makes the views of a batch, and so does '
-                             'MultiView in train_dataloader.dataset.pipeline; remove one of them')
+                             'train_dataloader.dataset.pipeline; remove TwoViews (or MultiView), '
+                             'or augment')
         if (two_views or making) and self.batch_augments is not None:
             raise self._no_mixing(self.batch_augments)  # SwitchRecipeHook can set it on the way
         held = isinstance(inputs, Tensor) and inputs.ndim == 1
@@ -145,6 +146,7 @@ def _is_two_views(inputs: Any) -> bool:
     if isinstance(first, Tensor) and first.ndim == 3:  # pseudo_collate of single views
         return False
     if len(inputs) != 2:
-        raise ValueError(f'{len(inputs)} views a sample: a SiameseClassifier needs two; set '
-                         'num_views=2 in MultiView of train_dataloader.dataset.pipeline')
+        raise ValueError(f'{len(inputs)} views a sample: a SiameseClassifier needs two; put '
+                         "dict(type='TwoViews', transforms=[...]) in the place of MultiView in "
+                         'train_dataloader.dataset.pipeline')
     return True
