@@ -264,7 +264,7 @@ def test_single_view_and_multi_label_batches_are_refused():
     model = SiameseClassifier(**config()).train()
     single = dict(inputs=torch.zeros(4, 3, 8, 8, dtype=torch.uint8),
                   data_samples=batch()['data_samples'])
-    with pytest.raises(ValueError, match='MultiView'):
+    with pytest.raises(ValueError, match='TwoViews'):
         model(**model.data_preprocessor(single, training=True), mode='loss')
     parts = config()
     parts['head']['loss'] = dict(type='CrossEntropyLoss')
