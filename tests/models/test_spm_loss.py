@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rescom_mm.models import ClassBalancedQueue, FIFOQueue, ReversedQueue, SPMLoss
 from rescom_mm.models.losses import effective_number_weights
+from rescom_mm.models.losses.mining import largest
 from tests.reference import class_weights, contrastive_loss
 
 
@@ -159,3 +160,38 @@ def test_bad_options(options, word):
 def test_missing_counts_name_the_line_to_add():
     with pytest.raises(RuntimeError, match='ClassCountsHook'):
         SPMLoss(beta=0.9)(torch.eye(4), torch.tensor([0, 1, 0, 1]))
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 3, 8]), st.integers(1, 40),
+       st.integers(1, 30))
+def test_largest_equal_a_sort(seed, blocks, slots, k):
+    """In one level or two, with ties, negative values and slots that hold no key."""
+    generator = torch.Generator().manual_seed(seed)
+    k = min(k, slots)
+    sim_GAS = torch.randint(-9, 10, (blocks, 5, slots), generator=generator) / 8
+    sim_GAS[torch.rand(sim_GAS.shape, generator=generator) < 0.2] = -torch.inf
+    sim_AQ = sim_GAS.transpose(0, 1).flatten(1)
+    values_Ak, slots_Ak = largest(sim_GAS, k)
+    expected = sim_AQ.sort(1, descending=True).values[:, :k]
+    assert torch.equal(values_Ak.sort(1, descending=True).values, expected)
+    assert torch.equal(sim_AQ.gather(1, slots_Ak), values_Ak)
+    assert all(len(set(row)) == k for row in slots_Ak.tolist())
+
+
+def test_mining_in_blocks_equals_mining_in_one():
+    """A queue so large that its slots are searched in blocks, against the slow reference."""
+    generator = np.random.default_rng(0)
+    C, K, D = 160, 5, 6
+    keys, labels = unit_rows(generator, C * K, D), generator.permutation(np.repeat(np.arange(C), K))
+    queue = ClassBalancedQueue(K, C, D)
+    queue.write(torch.tensor(keys).float(), torch.tensor(labels).int())
+    z, y = unit_rows(generator, 6, D), np.tile(generator.integers(0, C, 3), 2)
+    options = dict(num_positives=2, num_negatives=20, temperature=0.2)
+    expected, expected_grad = contrastive_loss(
+        z, y, queue.keys.double().numpy(), queue.labels.numpy(), queue.valid.numpy(), **options)
+    z_MD = torch.tensor(z, dtype=torch.float32, requires_grad=True)
+    loss = SPMLoss(**options)(z_MD, torch.tensor(y), queue)
+    loss.backward()
+    assert loss.item() == pytest.approx(expected, rel=2e-5)
+    np.testing.assert_allclose(z_MD.grad, expected_grad, atol=2e-5)

@@ -167,7 +167,7 @@ class KeyQueue(nn.Module):
         # A row that is overwritten within this write stands in for the last row of its group, and
         # padding for the first row of all: what goes to one place is equal, its order no matter.
         row_N = torch.where(last_N - here_N < capacity_N, here_N, last_N)
-        row_N = torch.where(real_N, row_N, row_N[0])
+        row_N, some = torch.where(real_N, row_N, row_N[0]), real_N[0]
         slot_N, source_N = slot_N.index_select(0, row_N), order_N.index_select(0, row_N)
         group_N, ptr_N = group_N.index_select(0, row_N), ptr_N.index_select(0, row_N)
         writes = [(buffer, slot_N, rows_N.index_select(0, source_N))
@@ -175,7 +175,7 @@ class KeyQueue(nn.Module):
         for buffer, place_N, new_N in (*writes, (self._ptr_G, group_N, ptr_N.to(self._ptr_G))):
             # where all is padding, a place gets back what it holds
             old_N = buffer.index_select(0, place_N)
-            buffer.index_copy_(0, place_N, torch.where(real_N[0], new_N, old_N))
+            buffer.index_copy_(0, place_N, torch.where(some, new_N, old_N))
 
     def reset(self) -> None:
         """Back to the initial state: no keys, or the random ones of ``init='random'``."""
