@@ -118,9 +118,9 @@ class ResizedCropAndFlip(RandomResizedCrop):
         """Crops and resizes ``results['img']``, uint8 ``[H, W, channels]``."""
         y, x, height, width = self.rand_crop_params(results['img'])
         crop = results['img'][y:y + height, x:x + width].copy()
-        crop_1CHW = torch.from_numpy(crop)[None].permute(0, 3, 1, 2)
+        crop_1CHW = torch.from_numpy(crop)[None].permute(0, 3, 1, 2)  # channels last
         resized_1CHW = F.interpolate(crop_1CHW, tuple(self.scale), mode='bilinear', antialias=True)
-        image = np.ascontiguousarray(resized_1CHW[0].permute(1, 2, 0).numpy())
+        image = np.ascontiguousarray(resized_1CHW.numpy()[0].transpose(1, 2, 0))
         if self.random_flip():
             image = cv2.flip(image, 1)
         results['img'] = image

@@ -1,7 +1,8 @@
 """Pillow's ops on the colours of an image, bit for bit, on arrays with NumPy and OpenCV.
 
 Images are uint8 ``[H, W, 3]``; results are new arrays. What is done in place takes ``values``,
-whole numbers 0 ... 255 as float32 ``[H, W, 3]``. ``bgr`` is the channels' order.
+whole numbers 0 ... 255 as float32 ``[H, W, 3]``, and leaves fractions, which Pillow cuts off: a
+cast to uint8 does, or ``np.floor``. ``bgr`` is the channels' order.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+import torch
 
 # Pillow's weights of R, G, B: 16-bit fixed point, which float32 holds and sums up exactly
 _LUMA_RGB = np.array([[19595, 38470, 7471, 32768]], np.float32) / 65536
@@ -22,6 +24,9 @@ _LEVELS = np.arange(256)
 def color_(values: np.ndarray, factor: float, bgr: bool) -> None:
     """``ImageEnhance.Color``, in place: 0 is grey."""
     grey = cv2.transform(values, _GREY_BGR if bgr else _GREY_RGB)
+    if factor == 0:
+        values[:] = grey
+        return
     np.floor(grey, out=grey)
     _blend_(values, grey, factor)
 
@@ -38,8 +43,7 @@ def brightness_(values: np.ndarray, factor: float, bgr: bool = False) -> None:
     """``ImageEnhance.Brightness``, in place: 0 is black."""
     values *= np.float32(factor)
     if factor > 1:
-        values.clip(0, 255, out=values)
-    np.floor(values, out=values)
+        _clip_(values)
 
 
 def sharpness_(values: np.ndarray, factor: float, bgr: bool = False) -> None:
@@ -56,8 +60,11 @@ def _blend_(values: np.ndarray, start: np.ndarray | np.float32, factor: float) -
     values *= np.float32(factor)
     values += start
     if not 0 <= factor <= 1:
-        values.clip(0, 255, out=values)
-    np.floor(values, out=values)
+        _clip_(values)
+
+
+def _clip_(values: np.ndarray) -> None:
+    torch.from_numpy(values).clamp_(0, 255)  # NumPy's takes longer
 
 
 def auto_contrast(image: np.ndarray) -> np.ndarray:
