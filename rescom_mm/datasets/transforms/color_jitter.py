@@ -10,6 +10,8 @@ from ...utils import check_options
 from . import pixel_ops
 from .randomness import Draws, uniform
 
+_CHANGES = pixel_ops.brightness_, pixel_ops.contrast_, pixel_ops.color_  # by their numbers
+
 
 @TRANSFORMS.register_module()
 @check_options
@@ -42,14 +44,12 @@ class FastColorJitter(ColorJitter):
     def transform(self, results: dict) -> dict:
         """Changes ``results['img']``, uint8 ``[H, W, 3]``."""
         values, bgr = results['img'].astype(np.float32, order='C'), self.channel_order == 'bgr'
-        order, brightness, contrast, saturation, _ = self._rand_params()
-        for index in order:
-            if index == 0 and brightness is not None:
-                pixel_ops.brightness_(values, brightness)
-            elif index == 1 and contrast is not None:
-                pixel_ops.contrast_(values, contrast, bgr)
-            elif index == 2 and saturation is not None:
-                pixel_ops.color_(values, saturation, bgr)
+        order, *factors = self._rand_params()
+        steps = [(_CHANGES[index], factors[index]) for index in order if factors[index] is not None]
+        for number, (change_, factor) in enumerate(steps):
+            if number:
+                np.floor(values, out=values)
+            change_(values, factor, bgr)
         results['img'] = values.astype(np.uint8)
         return results
 

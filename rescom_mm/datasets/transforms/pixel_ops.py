@@ -1,7 +1,8 @@
 """Pillow's ops on the colours of an image, bit for bit, on arrays with NumPy and OpenCV.
 
 Images are uint8 ``[H, W, 3]``; results are new arrays. What is done in place takes ``values``,
-whole numbers 0 ... 255 as float32 ``[H, W, 3]``. ``bgr`` is the channels' order.
+whole numbers 0 ... 255 as float32 ``[H, W, 3]``, and leaves fractions, which Pillow cuts off: a
+cast to uint8 does, or ``np.floor``. ``bgr`` is the channels' order.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ import numpy as np
 # Pillow's weights of R, G, B: 16-bit fixed point, which float32 holds and sums up exactly
 _LUMA_RGB = np.array([[19595, 38470, 7471, 32768]], np.float32) / 65536
 _LUMA_BGR = _LUMA_RGB[:, [2, 1, 0, 3]]
-_GREY_RGB, _GREY_BGR = np.repeat(_LUMA_RGB, 3, axis=0), np.repeat(_LUMA_BGR, 3, axis=0)
 _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
 _LEVELS = np.arange(256)
 
 
 def color_(values: np.ndarray, factor: float, bgr: bool) -> None:
     """``ImageEnhance.Color``, in place: 0 is grey."""
-    grey = cv2.transform(values, _GREY_BGR if bgr else _GREY_RGB)
-    np.floor(grey, out=grey)
-    _blend_(values, grey, factor)
+    grey = cv2.cvtColor(_luma(values, bgr), cv2.COLOR_GRAY2BGR)
+    if factor == 0:
+        values[:] = grey
+    else:
+        _blend_(values, grey, factor)
 
 
 def contrast_(values: np.ndarray, factor: float, bgr: bool) -> None:
     """``ImageEnhance.Contrast``, in place: 0 is the mean grey."""
-    luma_HW = cv2.transform(values, _LUMA_BGR if bgr else _LUMA_RGB)
-    np.floor(luma_HW, out=luma_HW)
+    luma_HW = _luma(values, bgr)
     mean = int(cv2.sumElems(luma_HW)[0] / luma_HW.size + 0.5)
     _blend_(values, np.float32(mean), factor)
 
@@ -38,8 +39,7 @@ def brightness_(values: np.ndarray, factor: float, bgr: bool = False) -> None:
     """``ImageEnhance.Brightness``, in place: 0 is black."""
     values *= np.float32(factor)
     if factor > 1:
-        values.clip(0, 255, out=values)
-    np.floor(values, out=values)
+        cv2.threshold(values, 255, 255, cv2.THRESH_TRUNC, values)
 
 
 def sharpness_(values: np.ndarray, factor: float, bgr: bool = False) -> None:
@@ -50,14 +50,21 @@ def sharpness_(values: np.ndarray, factor: float, bgr: bool = False) -> None:
     _blend_(values, smooth, factor)
 
 
+def _luma(values: np.ndarray, bgr: bool) -> np.ndarray:
+    """Pillow's mode ``L``, ``[H, W]``."""
+    luma_HW = cv2.transform(values, _LUMA_BGR if bgr else _LUMA_RGB)
+    return np.floor(luma_HW, out=luma_HW)
+
+
 def _blend_(values: np.ndarray, start: np.ndarray | np.float32, factor: float) -> None:
     """``Image.blend`` in its order of float32 operations; ``start`` is at factor 0."""
     values -= start
     values *= np.float32(factor)
     values += start
     if not 0 <= factor <= 1:
-        values.clip(0, 255, out=values)
-    np.floor(values, out=values)
+        # clipped to 0 ... 255: NumPy's ``clip`` takes longer
+        cv2.threshold(values, 255, 255, cv2.THRESH_TRUNC, values)
+        cv2.threshold(values, 0, 0, cv2.THRESH_TOZERO, values)
 
 
 def auto_contrast(image: np.ndarray) -> np.ndarray:

@@ -71,48 +71,61 @@ def _along_axis(op: str, image: np.ndarray, m: float, cubic: bool, fill: tuple
                 ) -> np.ndarray | None:
     """A shear or translation: interpolates along rows or columns only, in Pillow's float64.
 
-    None where rounding errors make it leave out a pixel, or take one twice.
+    None where rounding errors make it leave out a pixel, or take one twice, and where nothing of
+    the image is left.
     """
     vertical = op.endswith('y')
     if vertical:
         image = cv2.transpose(image)
     H, W = image.shape[:2]
     geometry = _small_geometry if max(H, W) <= _SMALL else _geometry
-    taken, part, outside_HW = geometry(op.startswith('shear'), m, cubic, H, W)
-    if taken is None:
+    found = geometry(op.startswith('shear'), m, cubic, H, W)
+    if found is None:
         return None
+    columns, outside_HI, taken, part = found
     pixels = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA).view(np.int32).ravel().take(taken)
     line = cv2.cvtColor(pixels.view(np.uint8).reshape(*taken.shape, 4), cv2.COLOR_BGRA2BGR)
-    taps = [line[:, offset:offset + W] for offset in range(line.shape[1] - W + 1)]
-    out = cv2.cvtColor(_interpolate(taps, part), cv2.COLOR_BGR2BGRA)
-    np.putmask(out.view(np.int32), outside_HW, np.array([*fill, 255], np.uint8).view(np.int32))
-    out = cv2.cvtColor(out, cv2.COLOR_BGRA2BGR)
+    width = part.shape[1]
+    taps = [line[:, offset:offset + width] for offset in range(line.shape[1] - width + 1)]
+    inner_HI = cv2.cvtColor(_interpolate(taps, part), cv2.COLOR_BGR2BGRA).view(np.int32)[..., 0]
+    filling = np.array([*fill, 255], np.uint8).view(np.int32)
+    inner_HI[outside_HI] = filling
+    out_HW = np.full((H, W), filling)
+    out_HW[:, columns] = inner_HI
+    out = cv2.cvtColor(out_HW[..., None].view(np.uint8), cv2.COLOR_BGRA2BGR)
     return cv2.transpose(out) if vertical else out
 
 
 def _geometry(shear: bool, m: float, cubic: bool, H: int, W: int
-              ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-    """What a warp along rows takes, for any image of a size.
+              ) -> tuple[slice, np.ndarray, np.ndarray, np.ndarray] | None:
+    """What a warp along rows takes, for any image of a size; None as in :func:`_along_axis`.
 
     Returns:
-        Flat indices of the pixels of each row, with those before and after that the interpolation
-        needs; the part of the way from one to the next, ``[H or 1, W, 3]``; what lies outside.
+        The I columns of the result that need not be filled as a whole; which of their pixels are
+        ``[H, I]``; flat indices of the pixels of each row that they come from, with those before
+        and after that the interpolation needs; the part of the way from one to the next,
+        ``[H or 1, I, 3]``.
     """
     rows_H1, columns_W = np.arange(H)[:, None] + 0.5, np.arange(W) + 0.5
     where_HW = columns_W + m * rows_H1 if shear else columns_W[None] + m * W  # all rows alike
-    outside_HW = np.broadcast_to((where_HW < 0) | (where_HW >= W), (H, W))
-    where_HW -= 0.5
-    floor_HW = np.floor(where_HW)
-    where_HW -= floor_HW
-    part = cv2.merge((where_HW, where_HW, where_HW))
-    first_HW = floor_HW.astype(np.int32)
+    outside_HW = (where_HW < 0) | (where_HW >= W)
+    inside = np.flatnonzero(~outside_HW.all(axis=0))
+    if not inside.size:
+        return None
+    columns = slice(inside[0], inside[-1] + 1)
+    where_HI = where_HW[:, columns] - 0.5
+    floor_HI = np.floor(where_HI)
+    where_HI -= floor_HI
+    part = cv2.merge((where_HI, where_HI, where_HI))
+    first_HI = floor_HI.astype(np.int32)
+    width = first_HI.shape[1]
     before, after = (1, 2) if cubic else (0, 1)
-    taken = first_HW[:, :1] + np.arange(-before, W + after, dtype=np.int32)
-    if not np.array_equal(first_HW, taken[:, before:before + W]):
-        return None, part, outside_HW
+    taken = first_HI[:, :1] + np.arange(-before, width + after, dtype=np.int32)
+    if not np.array_equal(first_HI, taken[:, before:before + width]):
+        return None
     taken.clip(0, W - 1, out=taken)
     taken = taken + np.arange(H, dtype=np.int32)[:, None] * W
-    return taken, part, outside_HW
+    return columns, np.broadcast_to(outside_HW[:, columns], (H, width)), taken, part
 
 
 _small_geometry = lru_cache(64)(_geometry)

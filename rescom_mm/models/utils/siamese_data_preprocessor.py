@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -70,14 +70,13 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
         held = isinstance(inputs, Tensor) and inputs.ndim == 1
         if held:
             inputs = self._held(inputs)
-        elif two_views and isinstance(inputs[0], Tensor):  # default_collate: a batch a view
-            inputs = torch.cat([self.cast_data(view_BCHW) for view_BCHW in inputs])
-        elif two_views:  # pseudo_collate: a list a view
-            inputs = self.cast_data(torch.cat([torch.stack(view_CHW) for view_CHW in inputs]))
+        elif two_views:  # of default_collate, or of pseudo_collate: a batch or a list a view
+            inputs = [self.cast_data(view if isinstance(view, Tensor) else torch.stack(view))
+                      for view in inputs]
         elif making:
             inputs = self.cast_data(inputs if isinstance(inputs, Tensor) else torch.stack(inputs))
         if making and self.augment is not None:
-            inputs = self.augment(inputs)
+            inputs = [self.augment(inputs)]
         samples = {} if held else {'data_samples': data.get('data_samples')}
         if two_views or making:
             out = self._finish({'inputs': self._normalise(inputs), **samples}, training)
@@ -108,13 +107,18 @@ class SiameseDataPreprocessor(ClsDataPreprocessor):
             index_B = index_B.pin_memory()
         return self._images[index_B.to(self._images.device, non_blocking=True)]
 
-    def _normalise(self, inputs: Tensor) -> Tensor:
-        """The numbers of the base class, with one float batch in memory instead of three."""
-        if self.to_rgb and inputs.size(1) == 3:
-            inputs = inputs.flip(1)
-        normalised = inputs.to(torch.float32, copy=True)
-        if self._enable_normalize:
-            normalised.sub_(self.mean).div_(self.std)
+    def _normalise(self, views: Sequence[Tensor]) -> Tensor:
+        """The numbers of the base class for all views, with one float batch in memory."""
+        sizes = [len(view_BCHW) for view_BCHW in views]
+        normalised = views[0].new_empty((sum(sizes), *views[0].shape[1:]), dtype=torch.float32)
+        for view, part in zip(views, normalised.split(sizes)):
+            if self.to_rgb and view.size(1) == 3:
+                for channel in range(3):
+                    part[:, 2 - channel] = view[:, channel]
+            else:
+                part.copy_(view)
+            if self._enable_normalize:
+                part.sub_(self.mean).div_(self.std)
         return normalised
 
     def _finish(self, data: dict, training: bool) -> dict:
