@@ -32,6 +32,6 @@ setup(
         # the original stack; its mmengine needs pkg_resources
         'openmmlab': ['mmengine>=0.10.7', 'mmcv-lite>=2.2.0', 'mmpretrain>=1.2.0',
                       'setuptools<82'],
-        'tests': ['pytest', 'hypothesis', 'ruff', 'mypy'],
+        'tests': ['pytest', 'pytest-xdist', 'hypothesis', 'ruff', 'mypy'],
     },
 )

@@ -10,6 +10,7 @@ os.environ.setdefault('CUDA_DEVICE_ORDER', 'PCI_BUS_ID')
 import pytest
 import torch
 from hypothesis import settings
+from mmengine.registry import DefaultScope
 
 import rescom_mm  # noqa: F401
 
@@ -23,6 +24,12 @@ ROOT = Path(__file__).resolve().parents[1]
 def pytest_collection_finish():
     """mmengine collects garbage whenever a dataset is built: not among all that is imported."""
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def own_scope(monkeypatch):
+    """A Runner leaves its registry scope behind: no test is to need another one before it."""
+    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
 
 
 @pytest.fixture(scope='session')
