@@ -21,9 +21,9 @@ from .own_images import ImageSource, add_source_options, find_source
 from .own_images.config import BASE, config_name, config_text, find_base
 from .own_images.decode import Checked, check_images
 from .own_images.lists import (
-    default_out,
     differing,
     list_texts,
+    make_out,
     read_unreadable,
     split_lists,
     write_texts,
@@ -79,7 +79,7 @@ def inspect_images(args: argparse.Namespace) -> None:
         ValueError: in one line, for images that cannot be used.
     """
     found = find_source(args)
-    out = args.out or default_out(args.source)
+    out = make_out(args.source, args.out)
     config = args.config or Path(config_name(args.source))
     lists = None if found.is_split else split_lists(out, found.root)
     source = found if lists is None else lists
@@ -91,9 +91,16 @@ def inspect_images(args: argparse.Namespace) -> None:
     if lists is not None and bad:
         warnings.append(f'the lists in {out} hold images that cannot be read: write them anew with '
                         'split.py --force')
+    if lists is not None:
+        listed = {path for part in lists.parts.values() for path in part.paths}
+        more = len(set(found.parts['train'].paths) - listed - set(read_unreadable(out)))
+        if more:
+            warnings.append(f'{more} images are in none of the lists in {out}; split.py --force '
+                            'makes these anew')
     _print_classes(source, args)
-    print('\n'.join([*image_lines(list(checked.values())),
-                     *(f'warning: {warning}' for warning in warnings)]))
+    for line in [*image_lines(list(checked.values())),
+                 *(f'warning: {warning}' for warning in warnings)]:
+        print(line)
 
     train = source.counts()
     sizes = suggest_sizes(len(train), float(np.median(

@@ -15,9 +15,9 @@ from .inspect_data import tool
 from .own_images import ImageSource, add_source_options, find_source
 from .own_images.config import config_name
 from .own_images.lists import (
-    default_out,
     differing,
     list_texts,
+    make_out,
     read_unreadable,
     write_texts,
 )
@@ -87,13 +87,13 @@ def split_labels(labels: np.ndarray, test_per_class: int, imbalance_factor: floa
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``tools/data/split.py``."""
     args = parse_args(argv)
-    out = args.out or default_out(args.source)
     try:
         found = find_source(args)
         if found.is_split:
             print(f'{args.source} has images to test on already ({found.kind}): nothing to split')
             print(f'next: {next_command(args)}')
             return
+        out = make_out(args.source, args.out)
         source = found.without(read_unreadable(out))
         split = split_source(source, args)
         texts = {out / name: text for name, text in list_texts(split).items()}

@@ -11,6 +11,7 @@ from ..evaluation.metrics import shot_groups
 from .results import COLOURS, plain, save
 
 _MOST_NAMES = 60
+_FLOOR = 0.7  # of the logarithmic axis: one image is to be seen
 
 
 def draw_class_counts(counts: Sequence[int], names: Sequence[str], thresholds: tuple[int, int],
@@ -26,19 +27,17 @@ def draw_class_counts(counts: Sequence[int], names: Sequence[str], thresholds: t
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    sizes = np.array(counts)
-    order = np.argsort(-sizes, kind='stable')
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
+    order = np.argsort(-np.array(counts), kind='stable')
+    sizes = np.array(counts)[order]
     figure = Figure(figsize=(10, 4), layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    for group, members in shot_groups(counts, thresholds).items():
-        if len(members):
-            axes.bar(place[members], sizes[members], width=1 if len(sizes) > 200 else 0.8,
-                     color=COLOURS[group], label=f'{group}: {len(members)} '
-                     f'class{"es" * (len(members) > 1)}, {sizes[members].sum()} images')
-    axes.set(yscale='log', ylim=(0.7, None), ylabel='training images',
+    for group, places in shot_groups(sizes.tolist(), thresholds).items():
+        if len(places):  # side by side; one shape, as thousands of bars would take long
+            axes.stairs(sizes[places], np.append(places, places[-1] + 1) - 0.5, fill=True,
+                        baseline=_FLOOR, color=COLOURS[group], label=f'{group}: {len(places)} '
+                        f'class{"es" * (len(places) > 1)}, {sizes[places].sum()} images')
+    axes.set(yscale='log', ylim=(_FLOOR, None), ylabel='images',
              xlabel='classes, from the largest to the smallest')
     axes.yaxis.set_major_formatter('{x:g}')
     if len(names) <= _MOST_NAMES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,22 @@ UNREADABLE = 'unreadable_images.txt'
 def default_out(source: Path) -> Path:
     """Where the lists go: a folder itself, ``LIST_split`` beside a list file."""
     return source if source.is_dir() else source.with_name(f'{source.stem}_split')
+
+
+def make_out(source: Path, out: Path | None) -> Path:
+    """The folder for the lists, made where it is missing: ``out``, else :func:`default_out`.
+
+    Raises:
+        OSError: in one line, if nothing can be written there.
+    """
+    folder = out or default_out(source)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f'{folder} cannot be made ({error.strerror}); give another --out') from error
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f'{folder} cannot be written to; give --out FOLDER for the lists')
+    return folder
 
 
 def list_texts(source: ImageSource) -> dict[str, str]:
@@ -50,7 +67,6 @@ def write_unreadable(out: Path, reasons: Mapping[str, str]) -> None:
     """Notes the images that cannot be read: path, tab and reason a line. None: no file."""
     file = out / UNREADABLE
     if reasons:
-        out.mkdir(parents=True, exist_ok=True)
         file.write_bytes(''.join(f'{path}\t{reason}\n' for path, reason in reasons.items())
                          .encode('utf-8'))
     else:
