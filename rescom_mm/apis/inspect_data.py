@@ -78,6 +78,7 @@ def inspect_images(args: argparse.Namespace) -> None:
         OSError: for what does not exist, cannot be written, or is there already.
         ValueError: in one line, for images that cannot be used.
     """
+    base = find_base(args.base)
     found = find_source(args)
     out = make_out(args.source, args.out)
     config = args.config or Path(config_name(args.source))
@@ -105,7 +106,7 @@ def inspect_images(args: argparse.Namespace) -> None:
     train = source.counts()
     sizes = suggest_sizes(len(train), float(np.median(
         train if source.is_split else train - held_out(train, TEST_PER_CLASS))))
-    texts = {config: config_text(source, out, config, args.base or find_base(), sizes)}
+    texts = {config: config_text(source, out, config, base, sizes)}
     if found.is_split:
         texts.update({out / name: text for name, text in list_texts(source).items()})
     kept = [] if args.force else differing(texts)

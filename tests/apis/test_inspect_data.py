@@ -9,10 +9,10 @@ from mmpretrain.registry import DATASETS
 from PIL import Image
 
 from rescom_mm.apis import inspect_data, split_data
-from rescom_mm.apis.own_images.config import config_name
+from rescom_mm.apis.own_images import config
 from rescom_mm.apis.own_images.sizes import suggest_sizes
 from tests.own_images import write_own_images
-from tests.runs import ROOT
+from tests.runs import ROOT, TINY
 from tests.standin import write_folders
 
 R50 = str(ROOT / 'configs' / 'rescom' / 'rescom_r50_custom.py')
@@ -144,28 +144,41 @@ def test_thousands_of_classes(here, capsys):
 
 def test_the_base_is_found_from_everywhere(here, capsys):
     """Relative within the checkout, absolute from elsewhere."""
-    assert inspect_data.find_base() == ROOT / 'configs/rescom/rescom_r50_custom.py'
+    assert config.find_base(None) == ROOT / 'configs/rescom/rescom_r50_custom.py'
     write_folders(here / 'data' / 'x', crow=3, owl=3)
     (here / 'checkout' / 'configs').mkdir(parents=True)
     (here / 'checkout' / 'configs' / 'b.py').write_text((here / 'base.py').read_text())
-    for config, expected in (('x.py', f'{here}/checkout/configs/b.py'),
-                             ('checkout/x.py', 'configs/b.py'),
-                             ('checkout/configs/mine/x.py', '../b.py')):
-        inspect(capsys, 'data/x', '--config', config, base='checkout/configs/b.py')
-        assert f'_base_ = {expected!r}\n' in (here / config).read_text()
-        assert Config.fromfile(config).model.head.num_classes == 2
+    for name, expected in (('x.py', f'{here}/checkout/configs/b.py'),
+                           ('checkout/x.py', 'configs/b.py'),
+                           ('checkout/configs/mine/x.py', '../b.py')):
+        inspect(capsys, 'data/x', '--config', name, base='checkout/configs/b.py')
+        assert f'_base_ = {expected!r}\n' in (here / name).read_text()
+        assert Config.fromfile(name).model.head.num_classes == 2
+
+
+def test_the_base_of_an_installed_package(tmp_path, monkeypatch):
+    """mim puts the configs into the package."""
+    monkeypatch.setattr(config.rescom_mm, '__file__', str(tmp_path / 'rescom_mm' / '__init__.py'))
+    with pytest.raises(FileNotFoundError, match=r'neither beside the package .* give --base'):
+        config.find_base(None)
+    inside = tmp_path / 'rescom_mm/.mim/configs/rescom/rescom_r50_custom.py'
+    inside.parent.mkdir(parents=True)
+    inside.touch()
+    assert config.find_base(None) == inside
 
 
 def test_names_of_configs(tmp_path):
     for folder, name in (('größe 1', 'gr_e_1.py'), ('鳥', 'own_images.py'), ('-x-', 'x.py')):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / 'all.txt').touch()
-        assert config_name(tmp_path / folder) == config_name(tmp_path / folder / 'all.txt') == name
+        for source in (tmp_path / folder, tmp_path / folder / 'all.txt'):
+            assert config.config_name(source) == name
 
 
 @pytest.mark.parametrize('argv, message', [
     (['nowhere'], 'nowhere does not exist'),
     (['x', '--base', 'none.py'], r'none\.py'),
+    (['x', '--base', str(TINY)], 'is not for own images, or has no queue; give a config that'),
     (['x', '--out', 'file/sub'], 'file')])
 def test_errors_are_one_line(here, argv, message):
     write_folders(here / 'x', crow=3, owl=3)

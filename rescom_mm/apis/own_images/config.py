@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from mmengine.config import Config
+
 import rescom_mm
 
 from .lists import CLASSES
@@ -23,12 +25,20 @@ def config_name(source: Path) -> str:
             or 'own_images') + '.py'
 
 
-def find_base() -> Path:
-    """``rescom_r50_custom.py`` of this package.
+def find_base(given: Path | None) -> Path:
+    """The config to inherit: the one given, or ``rescom_r50_custom.py`` of this package.
 
     Raises:
-        FileNotFoundError: if the package was installed without its configs.
+        FileNotFoundError: if it does not exist; if the package was installed without its configs.
+        ValueError: if the one given is for other data, or has no queue.
     """
+    if given is not None:
+        cfg = Config.fromfile(given)
+        if (cfg.get('train_dataloader', {}).get('dataset', {}).get('type') != 'OwnImages'
+                or 'queue' not in cfg.get('model', {})):
+            raise ValueError(f'--base {given} is not for own images, or has no queue; give a '
+                             f'config that inherits {BASE}')
+        return given
     package = Path(rescom_mm.__file__).resolve().parent
     for folder in (package / '.mim', package.parent):
         if (folder / BASE).is_file():

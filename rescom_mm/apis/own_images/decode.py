@@ -56,12 +56,13 @@ def check_images(paths: Sequence[str], root: Path, workers: int) -> list[Checked
     """
     bar = ProgressBar(len(paths), file=sys.stderr) if len(paths) >= _MANY_IMAGES else None
     step = max(1, len(paths) // 100)  # a hundred lines of a log at most
-    found = []
+    found: list[Checked] = []
     with ThreadPoolExecutor(workers) as pool:
-        for result in pool.map(check_image, (os.path.join(root, path) for path in paths)):
-            found.append(result)
-            if bar is not None and len(found) % step == 0:
-                bar.update(step)
+        for start in range(0, len(paths), step):
+            block = [os.path.join(root, path) for path in paths[start:start + step]]
+            found += pool.map(check_image, block)
+            if bar is not None:
+                bar.update(len(block))
     if bar is not None:
         sys.stderr.write('\n')
     return found

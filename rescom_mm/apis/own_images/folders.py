@@ -92,12 +92,13 @@ def image_files(folder: Path, left_out: Counter[str]) -> list[str]:
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith('.')]
+        prefix = '' if base == str(folder) else f'{Path(base).relative_to(folder).as_posix()}/'
         for name in files:
             ending = os.path.splitext(name)[1].lower()
             if name.startswith('.'):
                 continue
             if ending in EXTENSIONS:
-                found.append((Path(base) / name).relative_to(folder).as_posix())
+                found.append(prefix + name)
             else:
                 left_out[ending or 'no ending'] += 1
     return sorted(found)
