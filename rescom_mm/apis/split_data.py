@@ -21,7 +21,7 @@ from .own_images.lists import (
     read_unreadable,
     write_texts,
 )
-from .own_images.report import class_table, group_lines
+from .own_images.report import class_table, group_lines, number_of
 from .own_images.sizes import TEST_PER_CLASS, held_out
 
 
@@ -135,14 +135,15 @@ def _print_split(found: ImageSource, source: ImageSource, split: ImageSource,
     print(f'{train.sum()} training and {test.sum()} test images, seed {args.seed}')
     lost = len(found.parts['train'].paths) - len(source.parts['train'].paths)
     if lost:
-        print(f'left out: {lost} images that inspect.py could not read')
+        print(f'left out: {number_of(lost, "image")} that inspect.py could not read')
     fewer, none = np.flatnonzero((test > 0) & (test < args.test_per_class)), np.flatnonzero(
         test == 0)
     if fewer.size:
-        print(f'{fewer.size} classes give fewer than {args.test_per_class} test images: half of '
-              f'theirs; with --test-per-class {test[test > 0].min()} all would give the same')
+        print(f'fewer than {args.test_per_class} test images, half of theirs, from '
+              f'{number_of(fewer.size, "class", "classes")}; with --test-per-class '
+              f'{test[test > 0].min()} all would give the same')
     if none.size:
         shown = ', '.join(names[c] for c in none[:8])
         more = f' and {none.size - 8} more' if none.size > 8 else ''
-        print(f'{none.size} classes have one image, which is trained on, and so no test image: '
-              f'{shown}{more}')
+        print(f'no test image from {number_of(none.size, "class", "classes")} with a single one, '
+              f'which is trained on: {shown}{more}')

@@ -101,16 +101,15 @@ def test_other_sources(tmp_path, kind):
     data = tmp_path / 'data/birds'
     counts, broken = write_own_images(tmp_path / 'all', classes=20, largest=30)
     names = sorted(counts)
-    files = [(path, names.index(path.parent.name)) for name in names
-             for path in sorted((tmp_path / 'all' / name).iterdir()) if path.suffix != '.txt']
+    files = [(path, label, k) for label, name in enumerate(names) for k, path in enumerate(
+        sorted(path for path in (tmp_path / 'all' / name).iterdir() if path.suffix != '.txt'))]
     replace = {}
     if kind == 'list':
         data.mkdir(parents=True)
-        (data / 'all.txt').write_text(''.join(f'{path} {label}\n' for path, label in files))
-        (data / 'names.txt').write_text('\n'.join(names))
+        (data / 'all.txt').write_text(''.join(f'{path} {label}\n' for path, label, _ in files))
         replace = {'data/birds': 'data/birds/all.txt'}
-    for i, (path, label) in enumerate(files if kind != 'list' else []):
-        part = data / ('validation' if i % 3 == 1 else 'train')
+    for i, (path, label, k) in enumerate(files if kind != 'list' else []):
+        part = data / ('validation' if k % 3 == 1 else 'train')
         target = part / names[label] if kind == 'imagefolder' else part
         target.mkdir(parents=True, exist_ok=True)
         name = path.name if kind == 'imagefolder' else f'{i} {path.name}'

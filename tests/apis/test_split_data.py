@@ -73,15 +73,15 @@ def test_small_classes_give_half(birds, capsys):
     train = np.bincount([int(label) for _, label in read(birds, 'train.txt')], minlength=6)
     assert (test + train).tolist() == [12, 1, 2, 3, 48, 24]
     said = capsys.readouterr().out
-    assert '3 classes give fewer than 12 test images' in said
-    assert '1 classes have one image, which is trained on, and so no test image: dodo' in said
+    assert 'fewer than 12 test images, half of theirs, from 3 classes' in said
+    assert 'no test image from 1 class with a single one, which is trained on: dodo' in said
 
 
 def test_unreadable_images_are_left_out(birds, capsys):
     (birds / 'unreadable_images.txt').write_text('owl/no 0.PNG\tno image\n')
     split_data.main([str(birds), '--test-per-class', '2'])
     assert len(read(birds, 'train.txt')) == 77
-    assert 'left out: 1 images' in capsys.readouterr().out
+    assert 'left out: 1 image that' in capsys.readouterr().out
     assert 'owl/no 0.PNG' not in {path for name in ('train.txt', 'test.txt')
                                   for path, _ in read(birds, name)}
 

@@ -113,18 +113,18 @@ def file_warnings(source: ImageSource, checked: Mapping[str, Checked]) -> list[s
     found = []
     bad = {path: image.reason for path, image in checked.items() if image.reason}
     if bad:
-        found.append(f'{_number(len(bad), "image")} cannot be read and {_is(len(bad))} left out: '
+        found.append(f'{number_of(len(bad), "image")} cannot be read and {_is(len(bad))} left out: '
                      + _few([f'{path!r} ({reason})' for path, reason in bad.items()], '; '))
     huge = [path for path, image in checked.items() if image.width * image.height >= HUGE]
     if huge:
-        found.append(f'{_number(len(huge), "image")} of more than {HUGE // 10**6} million pixels, '
-                     'decoded anew in each epoch; smaller copies train faster: '
+        found.append(f'{number_of(len(huge), "image")} of more than {HUGE // 10**6} million '
+                     'pixels, decoded anew in each epoch; smaller copies train faster: '
                      + _few([repr(path) for path in huge]))
     narrow = [path for path, image in checked.items()
               if max(image.width, image.height) > _NARROW * max(1, min(image.width, image.height))]
     if narrow:
-        found.append(f'{_number(len(narrow), "image")} more than {_NARROW} times as long as wide: '
-                     'a crop shows little of it, and scaling its short side up takes memory: '
+        found.append(f'{number_of(len(narrow), "image")} more than {_NARROW} times as long as '
+                     'wide: a crop shows little of it, and scaling its short side up takes memory: '
                      + _few([repr(path) for path in narrow]))
     if source.left_out:
         found.append('files left out for their ending: ' + ', '.join(
@@ -148,12 +148,12 @@ def _same_files(source: ImageSource, checked: Mapping[str, Checked]) -> list[str
     says = dict(labels='the same file under two classes, one of them wrong',
                 parts='the same file to train and to test on, which makes the figures too good',
                 same='the same file twice in a class')
-    return [f'{says[kind]} ({_number(len(found), "time")}): {_few(found, "; ")}'
+    return [f'{says[kind]} ({number_of(len(found), "time")}): {_few(found, "; ")}'
             for kind, found in pairs.items() if found]
 
 
 def _classes(source: ImageSource, members: np.ndarray) -> str:
-    return (f'{_number(len(members), "class", "classes")} '
+    return (f'{number_of(len(members), "class", "classes")} '
             f'({_few([source.classes[c] for c in members])})')
 
 
@@ -162,7 +162,8 @@ def _few(names: Sequence[str], between: str = ', ', most: int = 5) -> str:
     return between.join(names[:most]) + more
 
 
-def _number(number: int, name: str, plural: str = '') -> str:
+def number_of(number: int, name: str, plural: str = '') -> str:
+    """A number and its noun."""
     return f'{number} {name if number == 1 else plural or name + "s"}'
 
 
