@@ -75,7 +75,7 @@ def inspect_images(args: argparse.Namespace) -> None:
     """Prints what is to be known of the images, and writes config, lists and picture.
 
     Raises:
-        OSError: for what does not exist, cannot be written, or is there already.
+        OSError: for what does not exist, or cannot be written.
         ValueError: in one line, for images that cannot be used.
     """
     base = find_base(args.base)
@@ -83,60 +83,50 @@ def inspect_images(args: argparse.Namespace) -> None:
     out = make_out(args.source, args.out)
     config = args.config or Path(config_name(args.source))
     lists = None if found.is_split else split_lists(out, found.root)
-    source = found if lists is None else lists
-    checked = look_at_files(source, args)
+    checked = look_at_files([found, *([lists] if lists else [])], args)
     bad = {path: image.reason for path, image in checked.items() if image.reason}
-    source = source.without([*bad, *read_unreadable(out)] if args.no_decode else list(bad))
+    if not args.no_decode:
+        write_unreadable(out, bad)
+    source = (lists or found).without([*bad, *read_unreadable(out)])
 
-    warnings = class_warnings(source) + file_warnings(source, checked)
-    if lists is not None and bad:
-        warnings.append(f'the lists in {out} hold images that cannot be read: write them anew with '
-                        'split.py --force')
-    if lists is not None:
-        listed = {path for part in lists.parts.values() for path in part.paths}
-        more = len(set(found.parts['train'].paths) - listed - set(read_unreadable(out)))
-        if more:
-            warnings.append(f'{more} images are in none of the lists in {out}; split.py --force '
-                            'makes these anew')
     _print_classes(source, args)
-    for line in [*image_lines(list(checked.values())),
-                 *(f'warning: {warning}' for warning in warnings)]:
+    warnings = [*class_warnings(source), *file_warnings(source, checked),
+                *(_list_warnings(found, lists, out) if lists else [])]
+    for line in [*image_lines(list(checked.values())), *map('warning: {}'.format, warnings)]:
         print(line)
-
     train = source.counts()
     sizes = suggest_sizes(len(train), float(np.median(
         train if source.is_split else train - held_out(train, TEST_PER_CLASS))))
+    print(f'suggested: keys_per_class={sizes.keys_per_class} (a queue of '
+          f'{sizes.keys_per_class * len(train)} keys), num_positives={sizes.num_positives}, '
+          f'num_negatives={sizes.num_negatives}')
+
     texts = {config: config_text(source, out, config, base, sizes)}
     if found.is_split:
         texts.update({out / name: text for name, text in list_texts(source).items()})
     kept = [] if args.force else differing(texts)
     write_texts({file: text for file, text in texts.items() if file not in kept})
-    if not args.no_decode:
-        write_unreadable(out, bad)
     picture = Path('work_dirs') / config.stem / 'class_counts.png'
     picture.parent.mkdir(parents=True, exist_ok=True)
     draw_class_counts(train.tolist(), source.classes, THRESHOLDS, picture)
-
-    print(f'suggested: keys_per_class={sizes.keys_per_class} (a queue of '
-          f'{sizes.keys_per_class * len(train)} keys), num_positives={sizes.num_positives}, '
-          f'num_negatives={sizes.num_negatives}')
     print('\n  '.join(memory_lines(config)))
-    written = [str(file) for file in texts if file not in kept]
-    print(f'written: {", ".join([*written, str(picture)])}')
+    print('written:', ', '.join([*(str(file) for file in texts if file not in kept), str(picture)]))
     if kept:
         print(f'left as they are, with another content than now: {", ".join(map(str, kept))} '
               '(--force writes them anew)')
     print(f'next: {next_command(args, source.is_split, config)}')
 
 
-def look_at_files(source: ImageSource, args: argparse.Namespace) -> dict[str, Checked]:
+def look_at_files(sources: Sequence[ImageSource], args: argparse.Namespace) -> dict[str, Checked]:
     """What was found of each image, or with ``--no-decode`` of each that is missing."""
-    paths = list(dict.fromkeys(path for part in source.parts.values() for path in part.paths))
+    root = sources[0].root
+    paths = list(dict.fromkeys(path for source in sources for part in source.parts.values()
+                               for path in part.paths))
     if not args.no_decode:
-        return dict(zip(paths, check_images(paths, source.root, args.workers)))
-    missing = set(missing_images([os.path.join(source.root, path) for path in paths]))
+        return dict(zip(paths, check_images(paths, root, args.workers)))
+    missing = set(missing_images([os.path.join(root, path) for path in paths]))
     return {path: Checked('does not exist') for path in paths
-            if os.path.join(source.root, path) in missing}
+            if os.path.join(root, path) in missing}
 
 
 def memory_lines(config: Path) -> list[str]:
@@ -173,3 +163,18 @@ def _print_classes(source: ImageSource, args: argparse.Namespace) -> None:
     columns: Mapping[str, np.ndarray] = {split: source.counts(split) for split in source.parts}
     print('\n'.join(class_table(source.classes, columns, args.all_classes)))
     print('\n'.join(group_lines(source.counts())))
+
+
+def _list_warnings(found: ImageSource, lists: ImageSource, out: Path) -> list[str]:
+    """How the lists that split.py wrote differ from the images that are there."""
+    unreadable = set(read_unreadable(out))
+    listed = {path for part in lists.parts.values() for path in part.paths}
+    warnings = []
+    if listed & unreadable:
+        warnings.append(f'the lists in {out} hold images that cannot be read: write them anew with '
+                        'split.py --force')
+    more = len(set(found.parts['train'].paths) - listed - unreadable)
+    if more:
+        warnings.append(f'{more} images are in none of the lists in {out}; split.py --force '
+                        'makes these anew')
+    return warnings

@@ -76,10 +76,31 @@ def test_own_images(here, capsys):
         counts.values())
     # again, of the lists: the config stays, and what is missing to test on is said
     said = inspect(capsys, 'data/my birds')
+    assert sorted(lines) == sorted((here / 'data/my birds/unreadable_images.txt').read_text()
+                                   .splitlines())
+    assert 'in none of the lists' not in said and 'the lists in data/my birds hold' not in said
     assert 'the lists in data/my birds; 20 classes' in said
     assert 'without a test image: trained, but not measured' in said
     assert 'the test set is not balanced' in said
     assert 'next: python tools/train.py my_birds.py\n' in said
+
+
+def test_lists_that_are_older_than_the_images(here, capsys):
+    write_folders(here / 'birds', crow=5, owl=5)
+    split_data.main(['birds'])
+    (here / 'birds' / 'crow' / '1.png').write_text('broken')
+    write_folders(here / 'more', owl=2)
+    for name in ('0.png', '1.png'):
+        (here / 'more' / 'owl' / name).rename(here / 'birds' / 'owl' / f'new {name}')
+    said = inspect(capsys, 'birds')
+    assert 'the lists in birds hold images that cannot be read: write them anew with' in said
+    assert '2 images are in none of the lists in birds; split.py --force' in said
+    with pytest.raises(SystemExit, match=r'is there already, with another content; .*--force'):
+        split_data.main(['birds'])
+    split_data.main(['birds', '--force'])
+    said = inspect(capsys, 'birds')
+    assert 'images: 6 train, 5 test\n' in said
+    assert 'the lists in birds hold' not in said and 'in none of the lists' not in said
 
 
 def test_files_are_not_written_over(here, capsys):
