@@ -1,76 +1,60 @@
-"""Turns a folder of class folders into training and test lists: ``tools/data/split.py``."""
+"""Turns one's own images into training and test lists: ``tools/data/split.py``."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..datasets import long_tailed_indices
-from ..datasets.own_images import EXTENSIONS
+from .inspect_data import tool
+from .own_images import ImageSource, add_source_options, find_source
+from .own_images.config import config_name
+from .own_images.lists import (
+    differing,
+    list_texts,
+    make_out,
+    read_unreadable,
+    write_texts,
+)
+from .own_images.report import class_table, group_lines, number_of
+from .own_images.sizes import TEST_PER_CLASS, held_out
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of ``tools/data/split.py``."""
     parser = argparse.ArgumentParser(
-        description='Split a folder of class folders into a training list and a balanced test '
-        'list: train.txt and test.txt ("relative/path label" a line) and classes.txt.')
-    parser.add_argument('folder', help='holds one folder of images a class')
-    parser.add_argument('--out', help='where the lists go (default: FOLDER)')
-    parser.add_argument('--test-per-class', type=int, default=20,
-                        help='test images of each class (default: %(default)s)')
+        description='Split your own images into a training list and a balanced test list: '
+        'train.txt and test.txt ("relative/path label" a line) and classes.txt. Images that '
+        'inspect.py could not read are left out.')
+    add_source_options(parser)
+    parser.add_argument('--test-per-class', type=int, default=TEST_PER_CLASS,
+                        help='test images of each class; a class gives half of its images at most, '
+                        'one with a single image none (default: %(default)s)')
     parser.add_argument('--imbalance-factor', type=float,
                         help='largest training class over the smallest; the class with the most '
                         'images stays the largest (default: keep all training images)')
     parser.add_argument('--seed', type=int, default=0,
                         help='of the choice of images (default: %(default)s)')
+    parser.add_argument('--config', type=Path, help='the config that inspect.py wrote (default: '
+                        'as there)')
+    parser.add_argument('--all-classes', action='store_true', help='show the table in full')
+    parser.add_argument('--force', action='store_true', help='write over lists of another content')
     return parser.parse_args(argv)
 
 
-def find_images(folder: Path) -> tuple[list[str], list[str], np.ndarray]:
-    """Class names, image paths below ``folder`` and their labels, in an order of their own.
-
-    Raises:
-        SystemExit: if there is no folder, no class, a class without images, or a name that a list
-            can't hold.
-    """
-    if not folder.is_dir():
-        raise SystemExit(f'{folder} does not exist; give the folder that holds the class folders')
-    names = sorted(path.name for path in folder.iterdir()
-                   if path.is_dir() and not path.name.startswith('.'))
-    if not names:
-        raise SystemExit(f'{folder} holds no class folders; give the folder that holds them')
-    paths, labels = [], []
-    for label, name in enumerate(names):
-        found = sorted(path.relative_to(folder).as_posix() for path in (folder / name).rglob('*')
-                       if path.suffix.lower() in EXTENSIONS and not path.name.startswith('.'))
-        if not found:
-            raise SystemExit(f'{folder / name} holds no image ({", ".join(EXTENSIONS)}); remove '
-                             'the folder, or add images')
-        paths += found
-        labels += [label] * len(found)
-    for name in [*names, *paths]:
-        if not _can_be_listed(name):
-            raise SystemExit(f'{folder}: {name!r} cannot stand in a list file (a line break, a '
-                             'blank at its start or end, or no UTF-8); rename it')
-    return names, paths, np.array(labels)
-
-
-def _can_be_listed(name: str) -> bool:
-    return (name == name.strip(' \t') and not set(name) & set('\r\n')
-            and name == name.encode('utf-8', 'replace').decode())
-
-
-def split_labels(labels: np.ndarray, names: Sequence[str], test_per_class: int,
-                 imbalance_factor: float | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split_labels(labels: np.ndarray, test_per_class: int, imbalance_factor: float | None,
+                 seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Chooses a balanced test set and, from the rest, the training set.
 
     Args:
         labels: ``[N]`` class ids, each of 0 ... C-1 present.
-        names: of the classes.
-        test_per_class: size of each test class.
+        test_per_class: size of each test class. A class with fewer than twice as many images
+            gives half of them, rounded down: so one with a single image gives none.
         imbalance_factor: of the training set; None keeps all that is not in the test set.
         seed: of NumPy's legacy generator, whose stream is the same on every machine.
 
@@ -78,18 +62,19 @@ def split_labels(labels: np.ndarray, names: Sequence[str], test_per_class: int,
         Positions of the training and of the test images, each ascending.
 
     Raises:
-        ValueError: if a class is too small.
+        ValueError: if no class has two images, or a class is too small for the imbalance factor.
     """
     sizes = np.bincount(labels)
     if test_per_class < 1:
         raise ValueError(f'--test-per-class must be at least 1, got {test_per_class}')
-    if sizes.min() <= test_per_class:
-        raise ValueError(f'class {names[int(sizes.argmin())]} has {sizes.min()} images: '
-                         f'--test-per-class {test_per_class} leaves none to train on; give at most '
-                         f'{sizes.min() - 1}, or more images')
+    if not 0 <= seed < 2**32:
+        raise ValueError(f'--seed must lie in 0 ... 2^32 - 1, got {seed}')
+    if sizes.max() < 2:
+        raise ValueError('no class has two images: none can be put apart to test on')
     generator = np.random.RandomState(seed)
-    test = np.sort(np.concatenate([generator.permutation(np.flatnonzero(labels == label))
-                                   [:test_per_class] for label in range(len(sizes))]))
+    test = np.sort(np.concatenate([
+        generator.permutation(np.flatnonzero(labels == label))[:number]
+        for label, number in enumerate(held_out(sizes, test_per_class))]))
     train = np.setdiff1d(np.arange(len(labels)), test)
     if imbalance_factor is not None:
         # the profile falls with the class id: number the classes by their size for it
@@ -102,29 +87,63 @@ def split_labels(labels: np.ndarray, names: Sequence[str], test_per_class: int,
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``tools/data/split.py``."""
     args = parse_args(argv)
-    folder = Path(args.folder).expanduser()
-    out = Path(args.out).expanduser() if args.out else folder
-    names, paths, labels = find_images(folder)
     try:
-        train, test = split_labels(labels, names, args.test_per_class, args.imbalance_factor,
-                                   args.seed)
-    except ValueError as error:
-        raise SystemExit(f'{folder}: {error}') from error
-    texts = {f'{split}.txt': [f'{paths[i]} {labels[i]}' for i in positions]
-             for split, positions in (('train', train), ('test', test))}
-    texts['classes.txt'] = names
-    there = [name for name in texts if (out / name).exists()]
-    if there:
-        raise SystemExit(f'{out} already has {", ".join(there)}; remove them, or give another '
-                         '--out')
-    out.mkdir(parents=True, exist_ok=True)
-    for name, lines in texts.items():
-        (out / name).write_text('\n'.join(lines) + '\n', encoding='utf-8')
-    kept, had = np.bincount(labels[train], minlength=len(names)), np.bincount(labels)
-    for label in np.argsort(-kept, kind='stable'):
-        print(f'{names[label]}: {kept[label]} of {had[label]} images to train on, '
-              f'{args.test_per_class} to test on')
-    lists = '' if out == folder else f'{out.resolve()}/'
-    print(f"{len(train)} training and {len(test)} test images. In the config: "
-          f"dataset=dict(type='OwnImages', data_root={str(folder)!r}, "
-          f"data_prefix='', ann_file='{lists}train.txt', classes={str(out / 'classes.txt')!r})")
+        found = find_source(args)
+        if found.is_split:
+            print(f'{args.source} has images to test on already ({found.kind}): nothing to split')
+            print(f'next: {next_command(args)}')
+            return
+        out = make_out(args.source, args.out)
+        source = found.without(read_unreadable(out))
+        split = split_source(source, args)
+        texts = {out / name: text for name, text in list_texts(split).items()}
+        other = [] if args.force else differing(texts)
+        if other:
+            raise FileExistsError(f'{", ".join(map(str, other))} is there already, with another '
+                                  'content; give another --out, or --force to write over it')
+        write_texts(texts)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f'{args.source}: {error}') from error
+    _print_split(found, source, split, args)
+    print(f'written: train.txt, test.txt and classes.txt in {out}')
+    print(f'next: {next_command(args)}')
+
+
+def split_source(source: ImageSource, args: argparse.Namespace) -> ImageSource:
+    """The source with parts ``train`` and ``test``, chosen by the options."""
+    images = source.parts['train']
+    positions = split_labels(images.labels, args.test_per_class, args.imbalance_factor, args.seed)
+    parts = {name: images.keep(kept) for name, kept in zip(('train', 'test'), positions)}
+    return replace(source, parts=parts)
+
+
+def next_command(args: argparse.Namespace) -> str:
+    """Training, where the config of ``inspect.py`` is there; else ``inspect.py``."""
+    config = args.config or Path(config_name(args.source))
+    if config.is_file():
+        return f'{tool("train.py")} {shlex.quote(str(config))}'
+    return (f'{tool("data/inspect.py")} {shlex.quote(str(args.source))} (with the same options of '
+            f'the source), which writes the config {config}')
+
+
+def _print_split(found: ImageSource, source: ImageSource, split: ImageSource,
+                 args: argparse.Namespace) -> None:
+    train, test, names = split.counts(), split.counts('test'), split.classes
+    print('\n'.join(class_table(names, dict(train=train, test=test, images=source.counts()),
+                                args.all_classes)))
+    print('\n'.join(group_lines(train)))
+    print(f'{train.sum()} training and {test.sum()} test images, seed {args.seed}')
+    lost = len(found.parts['train'].paths) - len(source.parts['train'].paths)
+    if lost:
+        print(f'left out: {number_of(lost, "image")} that inspect.py could not read')
+    fewer, none = np.flatnonzero((test > 0) & (test < args.test_per_class)), np.flatnonzero(
+        test == 0)
+    if fewer.size:
+        print(f'fewer than {args.test_per_class} test images, half of theirs, from '
+              f'{number_of(fewer.size, "class", "classes")}; with --test-per-class '
+              f'{test[test > 0].min()} all would give the same')
+    if none.size:
+        shown = ', '.join(names[c] for c in none[:8])
+        more = f' and {none.size - 8} more' if none.size > 8 else ''
+        print(f'no test image from {number_of(none.size, "class", "classes")} with a single one, '
+              f'which is trained on: {shown}{more}')

@@ -204,10 +204,18 @@ def _respell(entries: Sequence[tuple[int, str, int]], spelling: Spelling, name: 
     return respelt
 
 
-def _check_repeated(entries: Sequence[tuple[int, str, int]], name: str) -> None:
-    """Says which images are listed twice; raises if it is under two labels."""
+def repeated_lines(entries: Sequence[tuple[int, str, int]], name: str) -> list[tuple[int, int]]:
+    """Lines that list an image again: their numbers, and those of the lines that have it first.
+
+    Args:
+        entries: of :func:`parse_list`.
+        name: of the list, for errors.
+
+    Raises:
+        ValueError: if an image is listed under two labels.
+    """
     first: dict[str, tuple[int, int]] = {}
-    repeated: list[tuple[int, int]] = []
+    repeated = []
     for number, path, label in entries:
         line, other = first.setdefault(path, (number, label))
         if other != label:
@@ -215,6 +223,12 @@ def _check_repeated(entries: Sequence[tuple[int, str, int]], name: str) -> None:
                              f'in line {line}; keep the one that is right')
         if line != number:
             repeated.append((number, line))
+    return repeated
+
+
+def _check_repeated(entries: Sequence[tuple[int, str, int]], name: str) -> None:
+    """Says which images are listed twice; raises if it is under two labels."""
+    repeated = repeated_lines(entries, name)
     if repeated:
         number, line = repeated[0]
         print_log(f'{name}:{number}: the same image as in line {line} ({len(repeated)} such lines);'

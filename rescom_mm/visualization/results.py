@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 
 from ..evaluation.metrics import shot_groups
 
-_COLOURS = dict(many='#3b6fb6', medium='#e0902f', few='#c0392b')
+#: of the shot groups
+COLOURS = dict(many='#3b6fb6', medium='#e0902f', few='#c0392b')
 _MOST_ROWS = 30  # classes listed one by one
 FIGURE_KEYS = ('shot/all', 'accuracy/top1')  # which figure stands for a run
 
@@ -73,6 +75,11 @@ def figures_table(figures: dict[str, float], images: Sequence[int] | None,
         for name, value in figures.items() if not name.startswith('shot/')]
 
 
+def plain(text: str) -> str:
+    """A text in which matplotlib sees no formula."""
+    return text.replace('$', r'\$')
+
+
 def draw_results(results: dict[str, Any], file: str | Path) -> None:
     """Writes a PNG: accuracy by class over training counts, and the curves of the run."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -83,8 +90,15 @@ def draw_results(results: dict[str, Any], file: str | Path) -> None:
     left, right = figure.subplots(1, 2)
     _draw_classes(left, results)
     _draw_curves(right, results)
-    figure.suptitle(f'{results["experiment"]}, seed {results["seed"]}', fontsize=10)
-    figure.savefig(str(file), dpi=110)
+    figure.suptitle(plain(f'{results["experiment"]}, seed {results["seed"]}'), fontsize=10)
+    save(figure, file)
+
+
+def save(figure: Any, file: str | Path) -> None:
+    """Writes a figure as PNG; letters that the font lacks become boxes, without a warning each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='Glyph')
+        figure.savefig(str(file), dpi=110)
 
 
 def _draw_classes(axes: Any, results: dict[str, Any]) -> None:
@@ -106,14 +120,14 @@ def _draw_classes(axes: Any, results: dict[str, Any]) -> None:
             continue
         mean = float(np.mean([accuracy[c] for c in members]))
         axes.scatter([images[c] for c in members], [accuracy[c] for c in members],
-                     s=18 if len(images) > 200 else 42, alpha=0.75, color=_COLOURS[name],
+                     s=18 if len(images) > 200 else 42, alpha=0.75, color=COLOURS[name],
                      label=f'{name}: {len(members)} class{"es" * (len(members) > 1)}, '
                            f'mean {mean:.1f} %')
     if len(images) <= 20:
         names = results['classes'] or [str(c) for c in range(len(images))]
         for c, value in enumerate(accuracy):
             if value is not None:
-                axes.annotate(str(names[c])[:16], (images[c], value), xytext=(5, 5),
+                axes.annotate(plain(str(names[c])[:16]), (images[c], value), xytext=(5, 5),
                               textcoords='offset points', fontsize=8)
     for threshold in results['thresholds']:
         axes.axvline(threshold, color='0.8', linewidth=1, zorder=0)

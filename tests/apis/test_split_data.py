@@ -1,5 +1,7 @@
 """tools/data/split.py."""
 
+import re
+
 import numpy as np
 import pytest
 from mmpretrain.registry import DATASETS
@@ -37,12 +39,63 @@ def test_split(birds, capsys):
     assert all(path.split('/')[0] == ['crow', 'owl', 'wren'][int(label)]
                for path, label in train + test)
     said = capsys.readouterr().out
-    assert 'owl: 46 of 48 images to train on, 2 to test on' in said
-    assert '78 training and 6 test images' in said
-    # what it says to write into the config works
-    options = eval(said.split('dataset=')[1], {'dict': dict})
-    dataset = DATASETS.build(options)
-    assert len(dataset) == 78 and dataset.CLASSES == ('crow', 'owl', 'wren')
+    assert re.search(r'owl +46 +2 +48 +medium +#+\n', said)
+    assert '78 training and 6 test images' in said and 'imbalance factor 4.6 (' in said
+    assert len(built(birds, birds, 'train')) == 78
+
+
+def built(images, lists, split):
+    dataset = DATASETS.build(dict(
+        type='OwnImages', data_root=str(images), ann_file=str(lists / f'{split}.txt'),
+        classes=str(lists / 'classes.txt')))
+    assert dataset.CLASSES == ('crow', 'owl', 'wren')
+    return dataset
+
+
+def test_next_command(birds, capsys, monkeypatch):
+    """On to inspect, which writes the config; where it is there, on to the training."""
+    monkeypatch.chdir(birds.parent)
+    split_data.main([str(birds), '--test-per-class', '2'])
+    assert f'next: python tools/data/inspect.py {birds} (' in capsys.readouterr().out
+    (birds.parent / 'a config.py').touch()
+    split_data.main([str(birds), '--test-per-class', '2', '--config', 'a config.py'])
+    assert "next: python tools/train.py 'a config.py'" in capsys.readouterr().out
+
+
+def test_small_classes_give_half(birds, capsys):
+    for name, total in (('dodo', 1), ('kea', 2), ('moa', 3)):
+        (birds / name).mkdir()
+        for i in range(total):
+            (birds / name / f'{i}.png').touch()
+    split_data.main([str(birds), '--test-per-class', '12'])
+    test = np.bincount([int(label) for _, label in read(birds, 'test.txt')], minlength=6)
+    assert test.tolist() == [6, 0, 1, 1, 12, 12]  # crow, dodo, kea, moa, owl, wren
+    train = np.bincount([int(label) for _, label in read(birds, 'train.txt')], minlength=6)
+    assert (test + train).tolist() == [12, 1, 2, 3, 48, 24]
+    said = capsys.readouterr().out
+    assert 'fewer than 12 test images, half of theirs, from 3 classes' in said
+    assert 'no test image from 1 class with a single one, which is trained on: dodo' in said
+
+
+def test_unreadable_images_are_left_out(birds, capsys):
+    (birds / 'unreadable_images.txt').write_text('owl/no 0.PNG\tno image\n')
+    split_data.main([str(birds), '--test-per-class', '2'])
+    assert len(read(birds, 'train.txt')) == 77
+    assert 'left out: 1 image that' in capsys.readouterr().out
+    assert 'owl/no 0.PNG' not in {path for name in ('train.txt', 'test.txt')
+                                  for path, _ in read(birds, name)}
+
+
+def test_nothing_to_split(birds, capsys):
+    for split in ('train', 'validation'):
+        (birds / 'all' / split).mkdir(parents=True)
+        for name in ('crow', 'owl'):
+            (birds / 'all' / split / name).symlink_to(birds / name)
+    split_data.main([str(birds / 'all')])
+    said = capsys.readouterr().out
+    assert 'has images to test on already (train/, validation/): nothing to split' in said
+    assert 'next: python tools/data/inspect.py' in said
+    assert not (birds / 'all' / 'train.txt').exists()
 
 
 def test_split_long_tailed_and_elsewhere(birds, capsys):
@@ -59,12 +112,13 @@ def test_split_long_tailed_and_elsewhere(birds, capsys):
     assert read(lists / 'c', 'train.txt') != train
     assert not {p for p, _ in read(lists / 'c', 'test.txt')} & {
         p for p, _ in read(lists / 'c', 'train.txt')}
-    options = eval(capsys.readouterr().out.rsplit('dataset=', 1)[1], {'dict': dict})
-    assert len(DATASETS.build(options)) == len(read(lists / 'c', 'train.txt'))
+    assert 'imbalance factor 4 (largest class 40, smallest 10)' in capsys.readouterr().out
+    assert len(built(birds, lists / 'c', 'train')) == len(read(lists / 'c', 'train.txt'))
 
 
 @pytest.mark.parametrize('options, message', [
-    (['--test-per-class', '12'], 'class crow has 12 images: .*give at most 11'),
+    (['--seed', '-1'], 'seed must lie in'),
+    (['--test', 'test.txt'], 'is a folder; --test, --images and --classes are for a list file'),
     (['--test-per-class', '0'], 'at least 1'),
     (['--test-per-class', '2', '--imbalance-factor', '90'], 'lower it to at most'),
 ])
@@ -76,7 +130,7 @@ def test_split_refuses(birds, options, message):
 
 def test_split_leaves_files_alone(birds):
     (birds / 'train.txt').write_text('mine')
-    with pytest.raises(SystemExit, match=r'already has train\.txt'):
+    with pytest.raises(SystemExit, match=r'train\.txt is there already.*--force'):
         split_data.main([str(birds), '--test-per-class', '2'])
     assert (birds / 'train.txt').read_text() == 'mine' and not (birds / 'test.txt').exists()
     with pytest.raises(SystemExit, match='does not exist'):

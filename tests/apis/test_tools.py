@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,17 +97,26 @@ def test_misspelt_option_ends_in_one_clear_error(tmp_path):
 def test_every_tool_runs_as_a_script():
     tools = [str(path.relative_to(ROOT)) for path in sorted((ROOT / 'tools').rglob('*.py'))
              if '__main__' in path.read_text()]
-    assert {'tools/train.py', 'tools/data/split.py'} <= set(tools)
+    assert {'tools/train.py', 'tools/data/split.py', 'tools/data/inspect.py'} <= set(tools)
     done = run_tool('-c', f"""
 import os, runpy, sys
+paths = sys.path[1:]
 for tool in {tools}:  # in one process: to import the package takes longest
-    sys.argv, sys.path[0] = [tool, '--help'], os.path.dirname(tool)
+    sys.argv, sys.path[:] = [tool, '--help'], [os.path.dirname(tool), *paths]
     try:
         runpy.run_path(tool, run_name='__main__')
     except SystemExit as end:
         assert not end.code, tool
 """)
     assert len(re.findall('(?im)^usage: ', done.stdout)) == len(tools)
+
+
+def test_no_tool_takes_its_neighbour_for_a_module_of_python(monkeypatch):
+    """tools/data/inspect.py is in the way of ``import inspect``, which torch does."""
+    for file in (ROOT / 'tools' / 'data').glob('*.py'):
+        monkeypatch.setattr(sys, 'path', [str(file.parent), *sys.path])
+        exec(file.read_text().split('import rescom_mm')[0], dict(__file__=str(file)))
+        assert str(file.parent) not in sys.path, file.name
 
 
 @pytest.mark.parametrize('script, operands', [('dist_train.sh', 2), ('dist_test.sh', 3),

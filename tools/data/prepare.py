@@ -1,5 +1,12 @@
 """Link, fetch and check a benchmark: python tools/data/prepare.py NAME --images DIR --download."""
 
+import os
+import sys
+
+# inspect.py in this folder would take the place of Python's own module
+FOLDER = os.path.dirname(os.path.realpath(__file__))
+sys.path[:] = [path for path in sys.path if os.path.realpath(path) != FOLDER]
+
 import rescom_mm  # noqa: F401  first: it readies the OpenMMLab stack  # isort: skip
 from rescom_mm.apis.prepare_data import main
 

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 from ...utils import check_options
 
 _PNG_END = b'IEND\xaeB`\x82'  # its last chunk: empty, and always the same checksum
-# what the machine lacks, not the file
-_NOT_THE_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+#: errors for what the machine lacks, not the file
+NOT_THE_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class UndecodableImage(ValueError):  # noqa: N818
@@ -81,7 +81,7 @@ def load_image(path: str, backend_args: dict | None = None) -> np.ndarray:
     try:
         return decode_image(bytes(fileio.get(path, backend_args=backend_args)))
     except OSError as error:
-        if error.errno in _NOT_THE_FILES:
+        if error.errno in NOT_THE_FILES:
             raise
         reason = error.strerror or str(error)
         raise UndecodableImage(f'{path!r} cannot be read: {reason}', reason) from error
@@ -167,6 +167,10 @@ def _decode_with_pillow(data: bytes) -> np.ndarray:
     except Image.UnidentifiedImageError:
         found = f'{len(data)} bytes, the first ones {data[:8]!r}'
         raise ValueError(f'no image, or a truncated one ({found})') from None
+    except Image.DecompressionBombError:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ValueError(f'more than the {most} pixels that Pillow decodes; make the image '
+                         'smaller') from None
     except Exception as error:  # Pillow raises SyntaxError, OSError, struct.error, ...
         raise ValueError(' '.join(str(error).split()) or type(error).__name__) from error
     return np.ascontiguousarray(pixels[..., ::-1])

@@ -1,0 +1,90 @@
+"""The config file for one's own images."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from mmengine.config import Config
+
+import rescom_mm
+
+from .lists import CLASSES
+from .sizes import Sizes
+from .sources import ImageSource
+
+#: what the config inherits where no other one is asked for
+BASE = 'configs/rescom/rescom_r50_custom.py'
+
+
+def config_name(source: Path) -> str:
+    """A file name for the config: that of the images' folder, with letters that fit everywhere."""
+    folder = source if source.is_dir() else source.parent
+    return (re.sub(r'[^A-Za-z0-9_-]+', '_', folder.resolve().name).strip('_-')
+            or 'own_images') + '.py'
+
+
+def find_base(given: Path | None) -> Path:
+    """The config to inherit: the one given, or ``rescom_r50_custom.py`` of this package.
+
+    Raises:
+        FileNotFoundError: if it does not exist; if the package was installed without its configs.
+        ValueError: if the one given is for other data, or has no queue.
+    """
+    if given is not None:
+        cfg = Config.fromfile(given)
+        if (cfg.get('train_dataloader', {}).get('dataset', {}).get('type') != 'OwnImages'
+                or 'queue' not in cfg.get('model', {})):
+            raise ValueError(f'--base {given} is not for own images, or has no queue; give a '
+                             f'config that inherits {BASE}')
+        return given
+    package = Path(rescom_mm.__file__).resolve().parent
+    for folder in (package / '.mim', package.parent):
+        if (folder / BASE).is_file():
+            return folder / BASE
+    raise FileNotFoundError(f'{BASE} is neither beside the package ({package.parent}) nor in it; '
+                            'give --base, a copy of that file')
+
+
+def config_text(source: ImageSource, out: Path, config: Path, base: Path, sizes: Sizes) -> str:
+    """The text of a config that trains on the lists in ``out``.
+
+    It inherits ``base``, so that it is short and shows what is special to the data. mmengine knows
+    a base by its path alone, none by a package: it is relative within a checkout, which then can
+    be moved, and absolute from elsewhere. What a run was trained with does not depend on it: the
+    work directory gets the whole config, its bases in it.
+
+    Args:
+        source: the images.
+        out: folder of ``train.txt``, ``test.txt`` and ``classes.txt``.
+        config: where the text will go.
+        base: the config that it inherits.
+        sizes: of queue and mining.
+    """
+    base, folder = base.resolve(), config.parent.resolve()
+    checkout = next((parent.parent for parent in base.parents if parent.name == 'configs'), None)
+    inside = checkout is not None and (folder == checkout or checkout in folder.parents)
+    inherited = Path(os.path.relpath(base, folder)).as_posix() if inside else str(base)
+    where = os.path.join(out.resolve(), '')
+    val = 'val.txt' if 'val' in source.parts else 'test.txt'
+    lines = [
+        f'"""ResCom on own images, {len(source.classes)} classes; by tools/data/inspect.py."""',
+        '',
+        f'_base_ = {inherited!r}',
+        '',
+        f'data_root = {str(source.root.resolve())!r}  # the paths in the lists start here',
+        f'lists = {where!r}',
+        '']
+    for loader, file in (('train', 'train.txt'), ('val', val), ('test', 'test.txt')):
+        lines += [f'{loader}_dataloader = dict(dataset=dict(',
+                  f"    data_root=data_root, data_prefix='', ann_file=lists + {file!r},",
+                  f'    classes=lists + {CLASSES!r}))']
+    lines += [
+        'model = dict(',
+        f'    head=dict(num_classes={len(source.classes)}),',
+        f'    queue=dict(keys_per_class={sizes.keys_per_class}),',
+        f'    contrastive_loss=dict(num_positives={sizes.num_positives}, '
+        f'num_negatives={sizes.num_negatives}))',
+        '']
+    return '\n'.join(lines)
