@@ -41,7 +41,7 @@ def fill_widths(part: str, config: Any, backbone: nn.Module, neck: nn.Module | N
             feats, reason = _features(backbone, neck)
             if feats is None:
                 raise ValueError(f'model.{part}.in_channels is not set, and could not be read off '
-                                 f'a blank image ({reason}); set it')
+                                 f'a blank image ({reason}); set it if this is right')
             given = _last(feats) if head is None else _pre_logits(backbone, neck, head, feats)
         width = _vector(given, backbone, neck, head).shape[1]
     return {**config, **dict.fromkeys(lacking, width)}
@@ -106,7 +106,9 @@ def _features(backbone: nn.Module, neck: nn.Module | None) -> tuple[Any, str]:
         try:
             feats = backbone(torch.zeros(1, _in_channels(backbone), *size))
             if neck is not None:
-                name = f'neck {type(neck).__name__} after {name}, which gives {_shapes(feats)}'
+                vector = getattr(_last(feats), 'ndim', 0) == 2
+                name = (f'neck {type(neck).__name__} after {name}, which gives {_shapes(feats)}'
+                        + vector * ', a vector an image already: set model.neck=None')
                 feats = neck(feats)
             return feats, ''
         except (RuntimeError, NotImplementedError, ValueError, AssertionError) as error:
