@@ -11,6 +11,7 @@ from mmpretrain.registry import MODELS
 from rescom_mm.models import SiameseClassifier
 from tests.configs import FILES
 from tests.models.test_siamese_classifier import config
+from tests.runs import ROOT
 
 GAP = dict(type='GlobalAveragePooling')
 
@@ -117,9 +118,15 @@ def test_messages(changes, message):
         SiameseClassifier(**{**without('left out'), **changes})
 
 
-def test_config_of_own_images_takes_another_backbone(tmp_path):
-    file = tmp_path / 'birds.py'
-    file.write_text(f'_base_ = {str(FILES["rescom_r50_custom"])!r}\n'
-                    'model = dict(backbone=dict(depth=18), head=dict(num_classes=3))\n')
-    model = MODELS.build(Config.fromfile(file).model)
-    assert model.head.in_channels == 512 and model.projector.fc0.weight.shape == (512, 512)
+def test_own_images_with_the_backbone_of_the_page(tmp_path):
+    """The first config of docs/backbones.md; and a ResNet of another depth."""
+    page = (ROOT / 'docs' / 'backbones.md').read_text(encoding='utf-8')
+    shown = page.split('```python\n')[1].split('```')[0]
+    for text, width in ((shown, 384), (
+            "_base_ = 'rescom_r50_custom.py'\n"
+            'model = dict(backbone=dict(depth=18), head=dict(num_classes=7))', 512)):
+        file = tmp_path / f'birds{width}.py'
+        file.write_text(text.replace('rescom_r50_custom.py', str(FILES['rescom_r50_custom'])))
+        model = MODELS.build(Config.fromfile(file).model)
+        assert model.head.fc.weight.shape == (7, width)
+        assert model.projector.fc0.weight.shape == (width, width)

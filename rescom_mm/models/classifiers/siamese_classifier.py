@@ -91,10 +91,9 @@ class SiameseClassifier(ImageClassifier):
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
             data_preprocessor = dict(data_preprocessor or {})
             data_preprocessor.setdefault('type', 'SiameseDataPreprocessor')
-        backbone = _build(backbone)
-        neck = MODELS.build(neck) if isinstance(neck, list) else _build(neck)
-        head = fill_widths('head', head, backbone, neck)
-        super().__init__(backbone, neck, head, pretrained, train_cfg, data_preprocessor, init_cfg)
+        encoder: Any = _build(backbone), _build(neck)
+        head = fill_widths('head', head, *encoder)
+        super().__init__(*encoder, head, pretrained, train_cfg, data_preprocessor, init_cfg)
         self.cls_views = cls_views
         self.view_reduction = view_reduction
         self.projector: nn.Module | None = _build(
@@ -219,7 +218,7 @@ class SiameseClassifier(ImageClassifier):
 
 
 def _build(module: Any) -> Any:
-    return MODELS.build(module) if isinstance(module, dict) else module
+    return MODELS.build(module) if isinstance(module, (dict, list)) else module
 
 
 def _rows(feats: Any, n: int) -> Any:
