@@ -14,7 +14,7 @@ from torch import nn
 from rescom_mm.engine import WholeCheckpointHook
 from rescom_mm.models import SiameseClassifier
 from rescom_mm.utils import check_options
-from rescom_mm.utils.options import _parameters
+from rescom_mm.utils.options import init_parameters
 from tests.cifar import write_cifar100
 from tests.images import write_folders
 
@@ -151,4 +151,4 @@ def test_what_fits():
 
 
 def test_modules_may_stand_where_configs_do():
-    assert _parameters(SiameseClassifier)['neck'].annotation == dict | None
+    assert init_parameters(SiameseClassifier)['neck'].annotation == dict | list | None

@@ -23,7 +23,7 @@ _WORDS = {int: 'an integer', float: 'a number', bool: 'True or False', str: 'a s
           dict: 'a dict', type(None): 'None', collections.abc.Callable: 'a callable'}
 
 
-def _parameters(cls: type) -> dict[str, inspect.Parameter]:
+def init_parameters(cls: type) -> dict[str, inspect.Parameter]:
     """Keyword parameters of ``cls.__init__``, following ``**kwargs`` up the bases."""
     found: dict[str, inspect.Parameter] = {}
     for base in cls.__mro__:
@@ -56,7 +56,7 @@ def check_options(cls: T) -> T:
     ``__init__``: numbers, strings, booleans, dicts and lists of them; NaN is no number.
     """
     original = cls.__init__  # type: ignore[misc]
-    accepted = _parameters(cls)
+    accepted = init_parameters(cls)
     names = [name for name, p in accepted.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
 
     @functools.wraps(original)

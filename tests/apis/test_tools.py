@@ -208,8 +208,7 @@ _base_ = {str(ROOT / 'configs/rescom/rescom_r50_custom.py')!r}
 train_dataloader = dict(dataset=dict(data_root={birds!r}), batch_size=4, num_workers=0,
                         persistent_workers=False)
 val_dataloader = dict(dataset=dict(data_root={birds!r}), num_workers=0, persistent_workers=False)
-model = dict(backbone=dict(depth=18), head=dict(num_classes=3, in_channels=512),
-             projector=dict(in_channels=512))
+model = dict(backbone=dict(depth=18), head=dict(num_classes=3))
 train_cfg = dict(max_epochs=1)
 ''')
     argv = [str(tmp_path / 'birds.py'), '--work-dir']

@@ -2,11 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from mmengine.logging import print_log
+from mmpretrain.registry import MODELS
 from torch import Tensor, nn
+
+from ...utils.options import init_parameters
+
+
+def fill_widths(part: str, config: Any, backbone: nn.Module, neck: nn.Module | None,
+                head: nn.Module | None = None) -> Any:
+    """The config of a head or projector with the widths that it lacks.
+
+    ``in_channels`` is the number of features that the part gets, and ``hid_channels`` is
+    ``in_channels``, where the class takes them and the config has none, or None. Nothing of the
+    modules changes, and no random number is drawn.
+
+    Args:
+        part: ``'head'`` or ``'projector'``, for messages.
+        config: of the part; what is no config, or lacks no width, is returned as it is.
+        backbone: the built backbone.
+        neck: the built neck, if any.
+        head: for a projector, which gets this head's pre-logits; a head gets the neck's features.
+
+    Raises:
+        ValueError: if the backbone can't run here, or gives no vector an image.
+    """
+    lacking = _lacking(config)
+    if not lacking:
+        return config
+    width = config.get('in_channels')
+    if width is None:
+        with _untouched(backbone, neck, head):
+            feats, reason = _features(backbone, neck)
+            if feats is None:
+                raise ValueError(f'model.{part}.in_channels is not set, and could not be read off '
+                                 f'a blank image ({reason}); set it if this is right')
+            given = _last(feats) if head is None else _pre_logits(backbone, neck, head, feats)
+        width = _vector(given, backbone, neck, head).shape[1]
+    return {**config, **dict.fromkeys(lacking, width)}
 
 
 def probe_shapes(model: Any) -> int | None:
@@ -24,60 +62,124 @@ def probe_shapes(model: Any) -> int | None:
         ValueError: if the head's pre-logits are no ``[N, F]`` tensor, head or projector can't take
             what they get, or the projector's output is no ``[N, D]`` tensor.
     """
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            feats = _features(model)
-            return None if feats is None else _project(model, feats)
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
-def _features(model: Any) -> Any:
-    """Features of a blank image of the smallest size that the backbone takes."""
-    reason: Exception | None = None
-    for size in _image_sizes(model.backbone):
-        try:
-            return model.extract_feat(torch.zeros(1, _in_channels(model.backbone), *size))
-        except (RuntimeError, NotImplementedError, ValueError, AssertionError) as error:
-            reason = error
+    with _untouched(model):
+        feats, reason = _features(model.backbone, model.neck)
+        if feats is not None:
+            return _project(model, feats)
     print_log(f'the widths of {type(model.backbone).__name__} could not be read off a blank image '
               f'({reason}); model.queue.feat_dim must be given', logger='current')
     return None
 
 
-def _project(model: Any, feats: Any) -> int:
-    if not hasattr(model.head, 'pre_logits'):
-        raise ValueError(f'model.head {type(model.head).__name__} has no pre_logits(), which the '
-                         'projector gets; use a linear or MLP classification head')
-    pre_logits = model.head.pre_logits(feats)
-    if not isinstance(pre_logits, Tensor) or pre_logits.ndim != 2:
-        got = list(pre_logits.shape) if isinstance(pre_logits, Tensor) else type(pre_logits)
-        raise ValueError(
-            f'the projector needs pre-logits of shape [N, F], but {type(model.backbone).__name__} '
-            f'with neck {type(model.neck).__name__} and head {type(model.head).__name__} gives '
-            f"{got}; a neck such as dict(type='GlobalAveragePooling') makes one vector an image")
+def _lacking(config: Any) -> list[str]:
+    """Those of the widths that the class of a config takes and the config does not have."""
+    if not isinstance(config, dict) or 'type' not in config:
+        return []
+    cls = config['type'] if isinstance(config['type'], type) else MODELS.get(config['type'])
+    accepted = init_parameters(cls) if isinstance(cls, type) else {}
+    return [name for name in ('in_channels', 'hid_channels')
+            if name in accepted and config.get(name) is None]
+
+
+@contextlib.contextmanager
+def _untouched(*parts: nn.Module | None) -> Iterator[None]:
+    """Evaluation mode without gradients, and all as before afterwards."""
+    built = [part for part in parts if part is not None]
+    modes = {module: module.training for part in built for module in part.modules()}
+    for part in built:
+        part.eval()
     try:
-        model.head(feats)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for part in built:
+            part.train(modes[part])  # some (LeViT's) keep more than the mode
+        for module, training in modes.items():
+            module.training = training
+
+
+def _features(backbone: nn.Module, neck: nn.Module | None) -> tuple[Any, str]:
+    """Features of a blank image of the smallest size that the backbone takes; or None, and why."""
+    reason = ''
+    for size in _image_sizes(backbone):
+        name = type(backbone).__name__
+        try:
+            feats = backbone(torch.zeros(1, _in_channels(backbone), *size))
+            if neck is not None:
+                vector = getattr(_last(feats), 'ndim', 0) == 2
+                name = (f'neck {type(neck).__name__} after {name}, which gives {_shapes(feats)}'
+                        + vector * ', a vector an image already: set model.neck=None')
+                feats = neck(feats)
+            return feats, ''
+        except (RuntimeError, NotImplementedError, ValueError, AssertionError) as error:
+            reason = f'{name}: {error}'
+    return None, reason
+
+
+def _project(model: Any, feats: Any) -> int:
+    head = model.head
+    pre_logits = _vector(_pre_logits(model.backbone, model.neck, head, feats), model.backbone,
+                         model.neck, head)
+    try:
+        head(feats)
     except RuntimeError as error:
-        raise ValueError(f'model.head {type(model.head).__name__} cannot take the features of '
-                         f'{type(model.backbone).__name__} ({error}); set model.head.in_channels='
-                         f'{pre_logits.shape[1]}') from error
+        raise _head_mismatch(model.backbone, head, pre_logits.shape[1], error) from error
     name = type(model.projector).__name__
     try:
         z_ND = model.projector((pre_logits,))
     except RuntimeError as error:
         raise ValueError(f'model.projector {name} cannot take the {pre_logits.shape[1]} values a '
                          f'row of the pre-logits ({error}); set model.projector.in_channels='
-                         f'{pre_logits.shape[1]}') from error
+                         f'{pre_logits.shape[1]}, or leave it out') from error
     if isinstance(z_ND, (tuple, list)):
         z_ND = z_ND[-1]
     if z_ND.ndim != 2:
         raise ValueError(f'model.projector {name} gives shape {list(z_ND.shape)}, needed is '
                          '[N, D]; NonLinearNeck wants with_avg_pool=False')
     return z_ND.shape[1]
+
+
+def _pre_logits(backbone: nn.Module, neck: nn.Module | None, head: Any, feats: Any) -> Any:
+    if not hasattr(head, 'pre_logits'):
+        raise ValueError(f'model.head {type(head).__name__} has no pre_logits(), which the '
+                         'projector gets; use a linear or MLP classification head')
+    try:
+        return head.pre_logits(feats)
+    except RuntimeError as error:  # a head with a hidden layer
+        width = _vector(_last(feats), backbone, neck, head).shape[1]
+        raise _head_mismatch(backbone, head, width, error) from error
+
+
+def _head_mismatch(backbone: Any, head: Any, width: int, error: Exception) -> ValueError:
+    return ValueError(f'model.head {type(head).__name__} cannot take the features of '
+                      f'{type(backbone).__name__} ({error}); set model.head.in_channels={width}, '
+                      'or leave it out')
+
+
+def _last(feats: Any) -> Any:
+    """What a head takes of the features: the last stage's, its last token where it has several."""
+    for _ in range(2):
+        feats = feats[-1] if isinstance(feats, (tuple, list)) else feats
+    return feats
+
+
+def _vector(given: Any, backbone: Any, neck: Any, head: Any) -> Tensor:
+    """What head or projector get, if it is one vector an image."""
+    if isinstance(given, Tensor) and given.ndim == 2:
+        return given
+    need, of_head = 'the head needs features', ''
+    if head is not None:
+        need, of_head = 'the projector needs pre-logits', f' and head {type(head).__name__}'
+    raise ValueError(
+        f'{need} of shape [N, F], but {type(backbone).__name__} with neck {type(neck).__name__}'
+        f'{of_head} gives {_shapes(given)}; a neck such as '
+        "dict(type='GlobalAveragePooling') makes one vector an image")
+
+
+def _shapes(feats: Any) -> Any:
+    if isinstance(feats, (tuple, list)):
+        return [_shapes(one) for one in feats]
+    return list(feats.shape) if isinstance(feats, Tensor) else type(feats)
 
 
 def _image_sizes(backbone: nn.Module) -> list[tuple[int, int]]:

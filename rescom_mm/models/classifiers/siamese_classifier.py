@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ...utils import check_options
 from ..queues import KeyQueue
 from .key_encoder import ProjectionEncoder, build_key_encoder, project
-from .probe import probe_shapes
+from .probe import fill_widths, probe_shapes
 
 
 @MODELS.register_module()
@@ -27,11 +27,12 @@ class SiameseClassifier(ImageClassifier):
 
     Args:
         backbone: any mmpretrain backbone.
-        neck: any mmpretrain neck.
+        neck: any mmpretrain neck, or a list of them.
         head: any mmpretrain head with ``pre_logits`` and ``loss``, its loss usually
-            ``SiamBSLoss``.
+            ``SiamBSLoss``. Its ``in_channels``, left out or None, is read off the backbone.
         projector: a neck that maps the head's pre-logits ``[N, F]`` to ``[N, D]``; needed with a
-            ``contrastive_loss``.
+            ``contrastive_loss``. Its ``in_channels``, left out or None, is F, and ``hid_channels``
+            is ``in_channels``.
         queue: a key queue; ``num_classes`` and ``feat_dim`` default to the head's and the
             projector's.
         contrastive_loss: takes ``(z_MD, labels_M, queue)``; None leaves the classification loss
@@ -58,11 +59,10 @@ class SiameseClassifier(ImageClassifier):
         >>> model = SiameseClassifier(
         ...     backbone=dict(type='ResNet', depth=18),
         ...     neck=dict(type='GlobalAveragePooling'),
-        ...     head=dict(type='LinearClsHead', num_classes=3, in_channels=512,
+        ...     head=dict(type='LinearClsHead', num_classes=3,
         ...               loss=dict(type='SiamBSLoss', class_counts=[9, 4, 2])),
-        ...     projector=dict(type='NonLinearNeck', in_channels=512, hid_channels=512,
-        ...                    out_channels=32, with_avg_pool=False, with_last_bn=False,
-        ...                    norm_cfg=dict(type='BN1d')),
+        ...     projector=dict(type='NonLinearNeck', out_channels=32, with_avg_pool=False,
+        ...                    with_last_bn=False, norm_cfg=dict(type='BN1d')),
         ...     queue=dict(type='ClassBalancedQueue', keys_per_class=4),
         ...     contrastive_loss=dict(type='SPMLoss', num_positives=1, num_negatives=8))
         >>> samples = [DataSample().set_gt_label(label) for label in (0, 2)]
@@ -73,7 +73,7 @@ class SiameseClassifier(ImageClassifier):
         2
     """
 
-    def __init__(self, backbone: dict, neck: dict | None = None, head: dict | None = None,
+    def __init__(self, backbone: dict, neck: dict | list | None = None, head: dict | None = None,
                  projector: dict | None = None, queue: dict | None = None,
                  contrastive_loss: dict | None = None, key_encoder: dict | None = None,
                  cls_views: str = 'both', view_reduction: str = 'mean',
@@ -91,10 +91,13 @@ class SiameseClassifier(ImageClassifier):
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
             data_preprocessor = dict(data_preprocessor or {})
             data_preprocessor.setdefault('type', 'SiameseDataPreprocessor')
-        super().__init__(backbone, neck, head, pretrained, train_cfg, data_preprocessor, init_cfg)
+        encoder: Any = _build(backbone), _build(neck)
+        head = fill_widths('head', head, *encoder)
+        super().__init__(*encoder, head, pretrained, train_cfg, data_preprocessor, init_cfg)
         self.cls_views = cls_views
         self.view_reduction = view_reduction
-        self.projector: nn.Module | None = _build(projector)
+        self.projector: nn.Module | None = _build(
+            fill_widths('projector', projector, self.backbone, self.neck, self.head))
         self.contrastive_loss: nn.Module | None = _build(contrastive_loss)
         self.queue: KeyQueue | None = None
         self._build_contrastive_branch(queue, key_encoder)
@@ -215,7 +218,7 @@ class SiameseClassifier(ImageClassifier):
 
 
 def _build(module: Any) -> Any:
-    return MODELS.build(module) if isinstance(module, dict) else module
+    return MODELS.build(module) if isinstance(module, (dict, list)) else module
 
 
 def _rows(feats: Any, n: int) -> Any:
