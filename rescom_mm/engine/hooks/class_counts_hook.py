@@ -38,7 +38,8 @@ class ClassCountsHook(Hook):
     Before training it counts the labels of the training dataset, wrappers included, checks that
     data, model and ranks agree, hands the counts to the losses and metrics that work with them, and
     puts them into the dataset's ``metainfo``, which mmengine stores in every checkpoint. When
-    a checkpoint is loaded for testing, metrics get the counts from there.
+    a checkpoint is loaded for testing, metrics (and a ``PriorAdjustedHead``) get the counts from
+    there.
 
     Raises:
         ValueError: before the first step, for labels out of range, a class without images, another
@@ -74,6 +75,9 @@ class ClassCountsHook(Hook):
                     f'model.head.num_classes={head_classes} but the checkpoint was trained with '
                     f'{trained} classes; set model.head.num_classes={trained}, or load another '
                     'checkpoint')
+            for module in unwrapped_model(runner).modules():
+                if isinstance(module, NeedsClassCounts) and module.needed_at_test:
+                    module.set_class_counts(self._counts)
 
     def before_val(self, runner: Runner) -> None:
         if not isinstance(runner._train_loop, BaseLoop):
