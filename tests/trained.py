@@ -7,8 +7,9 @@ from torch import nn
 
 
 def full_model(cfg):
-    """A config's model as a training has it, in evaluation mode, weights and statistics random."""
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
+    """A config's model as a training has it, in evaluation mode; random, but always the same."""
+    with DefaultScope.overwrite_default_scope('mmpretrain'), torch.random.fork_rng():
+        torch.manual_seed(0)
         model = MODELS.build(dict(
             cfg.model, data_preprocessor=dict(cfg.model.get('data_preprocessor')
                                               or cfg.data_preprocessor)))
@@ -25,6 +26,7 @@ def save_training(file, model, classes, counts):
     meta = dict(epoch=3, iter=9, cfg='not = "for export"', dataset_meta=dict(
         classes=tuple(classes), class_counts=dict(images=list(counts), samples=list(counts))))
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    momentum = {name: value + 1 for name, value in model.state_dict().items()}
     torch.save(dict(meta=meta, state_dict=model.state_dict(), message_hub={},
-                    optimizer=dict(optimizer.state_dict(), momentum=model.state_dict())), file)
+                    optimizer=dict(optimizer.state_dict(), momentum=momentum)), file)
 

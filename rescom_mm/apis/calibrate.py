@@ -37,18 +37,18 @@ def fit_temperature(logits_NC: np.ndarray, labels_N: np.ndarray) -> float:
         labels_N: theirs.
 
     Raises:
-        ValueError: where there is no least one, since all images, or hardly any, are classified
-            right.
+        ValueError: where there is no least one: all images are classified right, or no more than
+            by chance.
     """
+    right = int((logits_NC.argmax(1) == labels_N).sum())
     # convex in 1 / T, so it has one minimum in log T
     low, high = np.log(_LIMITS)
     found = minimize_scalar(lambda t: nll(logits_NC, labels_N, np.exp(t)), bounds=(low, high),
                             method='bounded', options=dict(xatol=1e-6))
-    right = float((logits_NC.argmax(1) == labels_N).mean())
-    if not low + 1e-3 < found.x < high - 1e-3:
-        raise ValueError(f'no temperature in {_LIMITS[0]} ... {_LIMITS[1]} is best: '
-                         f'{100 * right:.1f} % of the {len(labels_N)} validation images are '
-                         'classified right; take more, or harder, images')
+    if right == len(labels_N) or not low + 1e-3 < found.x < high - 1e-3:
+        raise ValueError(f'no temperature in {_LIMITS[0]} ... {_LIMITS[1]} is best: {right} of the '
+                         f'{len(labels_N)} validation images are classified right; take more, or '
+                         'others')
     return float(np.exp(found.x))
 
 

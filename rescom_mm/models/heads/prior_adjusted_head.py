@@ -36,6 +36,10 @@ def PriorAdjustedHead(of: str, test_prior: Prior | None = None,
             it; for another loss it must be given, after plain cross-entropy as ``'train'``.
         options: those of the head.
 
+    ``'train'`` needs ``ClassCountsHook``, which mmengine's Runner has; without it (mmpretrain's
+    inferencers) the logits are NaN: give the numbers there, or fold the prior in by
+    ``tools/model/strip.py``.
+
     Raises:
         ValueError: for a prior that does not fit, or a ``trained_prior`` that is not known.
 
@@ -83,7 +87,8 @@ class _PriorAdjustment(NeedsClassCounts, nn.Module):
         self.num_classes = num_classes
         self.priors = dict(test_prior=test_prior, trained_prior=trained_prior)
         self.needs_counts = 'train' in (test_prior, trained_prior)
-        self._shift_C: Tensor | None = None
+        # until the counts come, nothing that could be taken for a result
+        self._shift_C = torch.full((num_classes, ), torch.nan)
         if not self.needs_counts:
             self._set_shift(None)
 
@@ -96,8 +101,6 @@ class _PriorAdjustment(NeedsClassCounts, nn.Module):
         self._shift_C = torch.from_numpy(np.log(test) - np.log(trained)).float()
 
     def forward(self, logits_NC: Tensor) -> Tensor:
-        if self._shift_C is None:
-            raise self._missing_counts()
         self._shift_C = self._shift_C.to(logits_NC.device)
         return logits_NC + self._shift_C.to(logits_NC.dtype)
 
