@@ -110,20 +110,19 @@ def export(deployed: Deployed, size: tuple[int, int], out: Path, notes: dict[str
     """
     image = torch.zeros(2, 3, *size, dtype=torch.uint8)
     free = dict(image={0: torch.export.Dim('batch')})
-    recent = _torch_version() >= (2, 6)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')
         if out.suffix == '.pt2':
-            if not recent:
+            if _torch_version() < (2, 6):
                 raise ValueError(f'torch {torch.__version__} cannot read back what its '
                                  'torch.export.save writes; take torch 2.6 or newer, or .onnx')
             program = torch.export.export(deployed, (image, ), dynamic_shapes=free)
             torch.export.save(program, out, extra_files={'notes.json': json.dumps(notes)})
             return
         options: dict[str, Any] = dict(input_names=['image'], output_names=list(OUTPUTS))
-        if recent:
+        if _torch_version() >= (2, 9):  # from then on it is torch's default
             options.update(dynamo=True, dynamic_shapes=free, external_data=False, verbose=False)
-        else:  # there the exporter by torch.export takes no free batch size
+        else:
             options['dynamic_axes'] = {name: {0: 'batch'} for name in ('image', *OUTPUTS)}
         torch.onnx.export(deployed, (image, ), str(out), **options)
     _annotate(out, notes)

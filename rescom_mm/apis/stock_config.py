@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from copy import deepcopy
 from typing import Any
 
@@ -12,6 +13,7 @@ from mmpretrain.registry import DATA_SAMPLERS, DATASETS, METRICS, MODELS, TRANSF
 from ..datasets import DigitsLT, OwnImages
 from ..datasets.cifar_lt import CIFARLT
 from ..datasets.list_benchmark import ListBenchmark
+from ..datasets.list_file import list_entries
 from ..datasets.own_images import EXTENSIONS
 
 _STOCK = ('mmpretrain', 'mmengine', 'mmcv', 'torch', 'torchvision')
@@ -117,11 +119,15 @@ def _dataset(dataset: dict, remarks: list[str]) -> dict:
     if not isinstance(cls, type):
         return dataset
     if issubclass(cls, CIFARLT) and dataset.get('split') == 'test':
-        return dict(type=cls.__name__.removesuffix('LT'), data_root=dataset['data_root'],
-                    split='test', test_mode=True)
+        return dict(type=cls.__name__.removesuffix('LT'), split='test', test_mode=True,
+                    data_root=os.path.expanduser(dataset['data_root']))
     if issubclass(cls, ListBenchmark):
-        return dict(type='CustomDataset', data_root=dataset['data_root'],
-                    ann_file=dataset.get('ann_file') or cls.LISTS[dataset.get('split', 'train')])
+        root = os.path.expanduser(dataset['data_root'])
+        ann_file = dataset.get('ann_file') or cls.LISTS[dataset.get('split', 'train')]
+        if _respelt(cls, os.path.join(root, ann_file), root):
+            remarks.append(f'{ann_file}: its folders are not spelt as those in {root}; for stock '
+                           'mmpretrain write the list with the paths that are there')
+        return dict(type='CustomDataset', data_root=root, ann_file=ann_file)
     if issubclass(cls, OwnImages):
         # the stock class looks at fewer endings
         return dict(dict(extensions=EXTENSIONS), **dict(dataset, type='CustomDataset'))
@@ -130,6 +136,14 @@ def _dataset(dataset: dict, remarks: list[str]) -> dict:
                        '(one folder of images a class)')
         return dict(type='CustomDataset', data_root=OWN_FOLDER)
     return dataset
+
+
+def _respelt(cls: type[ListBenchmark], ann_file: str, root: str) -> bool:
+    """Whether the images of a list, where they are here, lie in folders of other names."""
+    if not os.path.isfile(ann_file):
+        return False
+    listed = list_entries(ann_file, None)[0][1]
+    return cls.read(ann_file, root)[0]['img_path'] != os.path.join(root, listed)
 
 
 def _metrics(evaluator: Any) -> list[dict]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmpretrain.registry import DATASETS
 from PIL import Image
 
 from rescom_mm.apis import strip
@@ -15,7 +16,7 @@ from rescom_mm.apis.stock_config import stock_config
 from rescom_mm.datasets import DigitsLT
 from tests.configs import FILES, read
 from tests.runs import ROOT, SITECUSTOMIZE, TINY, load, run_tool, train
-from tests.standin import write_folders
+from tests.standin import write_folders, write_lists
 from tests.trained import full_model, save_training
 
 OWN = '''
@@ -173,6 +174,24 @@ def test_benchmarks_become_stock_data_sets():
                            test_mode=True, pipeline=[dict(type='PackInputs')])
     dataset = stock_config(read('rescom_r50_inat18'))[0]['test_dataloader']['dataset']
     assert (dataset['type'], dataset['ann_file']) == ('CustomDataset', 'iNaturalist18_val.txt')
+
+
+def test_lists_are_read_the_same(tmp_path):
+    write_lists(tmp_path, 'ImageNetLT')
+    cfg = read('rescom_r50_imagenet-lt')
+    cfg.test_dataloader.dataset.data_root = str(tmp_path)
+    stock, remarks = stock_config(cfg)
+    ours = DATASETS.build(cfg.test_dataloader.dataset)
+    theirs = DATASETS.build(stock['test_dataloader']['dataset'])
+    assert type(theirs).__name__ == 'CustomDataset' and not remarks
+    for index, item in enumerate(ours):
+        other = theirs[index]
+        assert item['data_samples'].gt_label == other['data_samples'].gt_label
+        assert torch.equal(item['inputs'], other['inputs'])
+    for folder in (tmp_path / 'train').iterdir():  # flat, as some releases are
+        for file in folder.iterdir():
+            file.rename(tmp_path / 'train' / file.name)
+    assert 'its folders are not spelt as those in' in stock_config(cfg)[1][0]
 
 
 def test_narrow_resnet_is_kept_honestly(tmp_path, capsys):
