@@ -116,7 +116,11 @@ def export(deployed: Deployed, size: tuple[int, int], out: Path, notes: dict[str
             if _torch_version() < (2, 6):
                 raise ValueError(f'torch {torch.__version__} cannot read back what its '
                                  'torch.export.save writes; take torch 2.6 or newer, or .onnx')
-            program = torch.export.export(deployed, (image, ), dynamic_shapes=free)
+            try:
+                program = torch.export.export(deployed, (image, ), dynamic_shapes=free)
+            except RuntimeError as error:  # of torch's tracing: pages of text
+                raise ValueError('torch.export cannot export this model with a free batch size: '
+                                 f'{str(error).strip().splitlines()[0]}') from error
             torch.export.save(program, out, extra_files={'notes.json': json.dumps(notes)})
             return
         options: dict[str, Any] = dict(input_names=['image'], output_names=list(OUTPUTS))
