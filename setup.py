@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+DEPLOY = ['onnx', 'onnxruntime', 'onnxscript']
 version: dict = {}
 exec((HERE / 'rescom_mm' / 'version.py').read_text(), version)
 
@@ -32,6 +33,8 @@ setup(
         # the original stack; its mmengine needs pkg_resources
         'openmmlab': ['mmengine>=0.10.7', 'mmcv-lite>=2.2.0', 'mmpretrain>=1.2.0',
                       'setuptools<82'],
-        'tests': ['pytest', 'pytest-xdist', 'hypothesis', 'ruff', 'mypy'],
+        # tools/model/export.py
+        'deploy': DEPLOY,
+        'tests': ['pytest', 'pytest-xdist', 'hypothesis', 'ruff', 'mypy', *DEPLOY],
     },
 )

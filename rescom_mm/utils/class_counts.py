@@ -50,6 +50,8 @@ class NeedsClassCounts:
     needs_counts = True
     #: True where a class without a training image makes the component's result undefined
     needs_every_class = True
+    #: True where a part of the model works with the counts in evaluation too
+    needed_at_test = False
     _given: tuple[int, ...] | None = None
 
     def _init_class_counts(self, class_counts: Sequence[int] | None) -> None:

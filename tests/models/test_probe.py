@@ -73,6 +73,12 @@ def test_head_of_ones_own():
     assert SiameseClassifier(**parts).head.in_channels == 4
 
 
+def test_head_of_another_type():
+    parts = without('left out')
+    parts['head'].update(type='PriorAdjustedHead', of='LinearClsHead', test_prior='uniform')
+    assert SiameseClassifier(**parts).head.fc.in_features == config()['head']['in_channels']
+
+
 def test_necks_in_a_list():
     parts = without('left out')
     parts['neck'] = [dict(type='GlobalAveragePooling'),

@@ -38,7 +38,8 @@ class ClassCountsHook(Hook):
     Before training it counts the labels of the training dataset, wrappers included, checks that
     data, model and ranks agree, hands the counts to the losses and metrics that work with them, and
     puts them into the dataset's ``metainfo``, which mmengine stores in every checkpoint. When
-    a checkpoint is loaded for testing, metrics get the counts from there.
+    a checkpoint is loaded for testing, metrics (and a ``PriorAdjustedHead``) get the counts from
+    there.
 
     Raises:
         ValueError: before the first step, for labels out of range, a class without images, another
@@ -74,13 +75,22 @@ class ClassCountsHook(Hook):
                     f'model.head.num_classes={head_classes} but the checkpoint was trained with '
                     f'{trained} classes; set model.head.num_classes={trained}, or load another '
                     'checkpoint')
+            for part in _parts_needing_counts(runner):
+                part.set_class_counts(self._counts)
 
     def before_val(self, runner: Runner) -> None:
         if not isinstance(runner._train_loop, BaseLoop):
+            self._check_parts(runner)
             self._prepare(runner.val_loop, 'val_dataloader.dataset')
 
     def before_test(self, runner: Runner) -> None:
+        self._check_parts(runner)
         self._prepare(runner.test_loop, 'test_dataloader.dataset')
+
+    def _check_parts(self, runner: Runner) -> None:
+        for part in _parts_needing_counts(runner):
+            if self._counts is None:
+                raise part._missing_counts()
 
     def _prepare(self, loop: Any, key: str) -> None:
         """Checks evaluation data against the training data and gives its metrics the counts."""
@@ -159,6 +169,13 @@ class ClassCountsHook(Hook):
             raise ValueError(
                 'the ranks hold different training sets (other images, labels, or another order; '
                 f'here {len(dataset)} items): give every rank the same list of images')
+
+
+def _parts_needing_counts(runner: Runner) -> list[NeedsClassCounts]:
+    """Parts of the model that work with the counts in evaluation too."""
+    return [module for module in unwrapped_model(runner).modules()
+            if isinstance(module, NeedsClassCounts) and module.needed_at_test
+            and module.needs_counts]
 
 
 def _check_same_classes(names: Any, others: Any, key: str) -> None:

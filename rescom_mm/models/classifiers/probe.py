@@ -75,7 +75,8 @@ def _lacking(config: Any) -> list[str]:
     """Those of the widths that the class of a config takes and the config does not have."""
     if not isinstance(config, dict) or 'type' not in config:
         return []
-    cls = config['type'] if isinstance(config['type'], type) else MODELS.get(config['type'])
+    kind = config.get('of', config['type'])  # PriorAdjustedHead is of another type
+    cls = kind if isinstance(kind, type) else MODELS.get(kind)
     accepted = init_parameters(cls) if isinstance(cls, type) else {}
     return [name for name in ('in_channels', 'hid_channels')
             if name in accepted and config.get(name) is None]

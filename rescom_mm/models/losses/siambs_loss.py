@@ -29,6 +29,8 @@ class SiamBSLoss(NeedsClassCounts, nn.Module):
     """
 
     counts_field = 'samples'
+    #: what the logits stand for after training; see ``PriorAdjustedHead``
+    trains_for_uniform_prior = True
 
     def __init__(self, loss_weight: float = 1.0,
                  class_counts: Sequence[int] | None = None) -> None:

@@ -1,0 +1,95 @@
+"""Makes a checkpoint for inference: ``tools/model/strip.py``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from .inference_model import InferenceModel, inference_model
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """What all tools for trained models take."""
+    parser.add_argument('config', help='config file of the training')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        help='override settings of the config, key=value')
+
+
+def read_model(args: argparse.Namespace) -> tuple[Config, InferenceModel]:
+    """The config, and the inference model of the checkpoint.
+
+    Raises:
+        SystemExit: in one line, if they are not there or don't fit.
+    """
+    for file in (args.config, args.checkpoint):
+        if not Path(file).is_file():
+            raise SystemExit(f'{file} does not exist')
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    try:
+        return cfg, inference_model(cfg, args.checkpoint)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+
+
+def output_file(name: str, inputs: Sequence[str], endings: Sequence[str] = ('.pth', )) -> Path:
+    """Where a model goes.
+
+    Raises:
+        SystemExit: for another ending, or if it, or the config beside it, is one of the inputs.
+    """
+    out = Path(name).expanduser()
+    if out.suffix not in endings:
+        raise SystemExit(f'{out}: the name must end in {" or ".join(endings)}')
+    given = {Path(file).resolve() for file in inputs}
+    for file in (out, out.with_suffix('.py')):
+        if file.resolve() in given:
+            raise SystemExit(f'{file} is read, and would be overwritten; give another name')
+    return out
+
+
+def write_pair(found: InferenceModel, out: Path) -> None:
+    """Writes checkpoint and config, and says what they are."""
+    found.save(out)
+    names = found.meta['dataset_meta'].get('classes')
+    print(f'{out} ({out.stat().st_size / 2**20:.1f} MiB) and {out.with_suffix(".py")}: '
+          f'{len(names) if names else "no"} class names'
+          + ('' if found.counts is None else f', {sum(found.counts)} training images'))
+    for remark in found.remarks:
+        print(remark)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Options of ``tools/model/strip.py``."""
+    parser = argparse.ArgumentParser(
+        description='Write an inference checkpoint (no projector, queue, optimiser, EMA source), '
+        'and beside it a config of stock mmpretrain components.')
+    add_model_options(parser)
+    parser.add_argument('out', nargs='?', help='the new checkpoint, OUT.pth; its config is OUT.py '
+                        '(default: CHECKPOINT_stripped.pth)')
+    parser.add_argument('--test-prior', metavar='PRIOR', help='adjust to this class prior of the '
+                        'images to classify: uniform, train, or a file of a number a line')
+    parser.add_argument('--trained-prior', metavar='PRIOR', help='the prior that the logits stand '
+                        'for; needed only where it is not known (after plain cross-entropy: train)')
+    args = parser.parse_args(argv)
+    if args.trained_prior and not args.test_prior:
+        parser.error('--trained-prior needs --test-prior')
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of ``tools/model/strip.py``."""
+    args = parse_args(argv)
+    default = str(Path(args.checkpoint).with_suffix('')) + '_stripped.pth'
+    out = output_file(args.out or default, [args.config, args.checkpoint])
+    _, found = read_model(args)
+    if args.test_prior:
+        try:
+            found.adjust(args.test_prior, args.trained_prior)
+        except ValueError as error:
+            raise SystemExit(str(error).replace('_prior', '-prior')) from error
+    write_pair(found, out)
