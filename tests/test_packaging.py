@@ -146,8 +146,6 @@ def shell(built, tmp_path):
     session = Shell(tmp_path)
     session.run('. fresh/bin/activate')
     session.run(f'pip install -q --no-deps {built[1]}')
-    # as long as it is another one's, torch's own tools may be used from there
-    session.run(f'export SITE={site}')
     yield session
     session.close()
 
