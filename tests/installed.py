@@ -71,6 +71,7 @@ EXPORT = [
          needs='tools/model/export.py')]
 STEPS = [step for step in [*INSTALL, *USE, *EXPORT] if (ROOT / step.needs).exists()]
 _NOISE = re.compile(r'Warning: |warnings\.warn|super\(\)\.__init__|^\s*$|^Looking in ')
+_PROGRESS = re.compile(r'^Inference .* \d:\d\d:\d\d')  # a bar, without the end of its line
 
 
 class Shell:
@@ -102,7 +103,7 @@ class Shell:
                 return [line for line in lines if not _NOISE.search(line)]
             if line.startswith('ENDED '):
                 break
-            lines.append(line.rstrip())
+            lines.append(_PROGRESS.sub('', line.rstrip()))
         raise RuntimeError('\n'.join([f'{command}: {line.strip()}', *lines[-40:]]))
 
     def close(self) -> None:
