@@ -66,7 +66,7 @@ print(f"{found['pred_class']}, probability {found['pred_score']:.3f}")
 END
 python one.py $CONFIG $CHECKPOINT''', 1)]
 EXPORT = [
-    Step('ONNX', 'pip install -q onnx onnxruntime onnxscript\n'
+    Step('ONNX', 'pip install -q "rescom_mm[deploy]"\n'
          'python $SITE/rescom_mm/.mim/tools/model/export.py $CONFIG $CHECKPOINT digits.onnx', 1,
          needs='tools/model/export.py')]
 STEPS = [step for step in [*INSTALL, *USE, *EXPORT] if (ROOT / step.needs).exists()]
