@@ -45,6 +45,10 @@ RECIPES = dict(
     DigitsLT=(short(0.2), 100, 5e-4), OwnImages=(short(0.05), 100, 5e-4))
 
 
+#: of the configs that fine-tune a transformer or a ConvNeXt on one's own images
+FINE_TUNING = (short(2.5e-4), 100, 0.05)
+
+
 def recipe(name):
     """Data and schedule of a config: configs that share both share a curve."""
     cfg = read(name)
@@ -55,12 +59,18 @@ def recipe(name):
 @pytest.mark.parametrize('name', {recipe(name): name for name in FILES}.values())
 def test_rate_of_every_epoch(name):
     cfg = read(name)
-    closed_form, epochs, decay = RECIPES[cfg.train_dataloader.dataset.type]
+    options = cfg.optim_wrapper.optimizer.to_dict()
+    fine_tuning = options['type'] == 'AdamW'
+    closed_form, epochs, decay = (FINE_TUNING if fine_tuning
+                                  else RECIPES[cfg.train_dataloader.dataset.type])
     assert cfg.train_cfg == dict(by_epoch=True, max_epochs=epochs,
                                  val_interval=cfg.train_cfg.val_interval)
-    options = cfg.optim_wrapper.optimizer.to_dict()
-    assert cfg.optim_wrapper.keys() == {'optimizer'}
-    assert options == dict(type='SGD', lr=options['lr'], momentum=0.9, weight_decay=decay)
+    if fine_tuning:
+        assert cfg.optim_wrapper.keys() == {'optimizer', 'constructor', 'paramwise_cfg'}
+        assert options == dict(type='AdamW', lr=options['lr'], weight_decay=decay)
+    else:
+        assert cfg.optim_wrapper.keys() == {'optimizer'}
+        assert options == dict(type='SGD', lr=options['lr'], momentum=0.9, weight_decay=decay)
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=options['lr'])
     wrapper = OptimWrapper(optimizer)
