@@ -66,6 +66,16 @@ def _state(content: Content) -> list[str]:
     return [] if row['beyond_queue'] <= 256_000 else [f'{row["beyond_queue"]:,} bytes']
 
 
+def _longer(what: str, limit: float) -> Callable[[Content], list[str]]:
+    """Of a start, what takes more seconds than a limit."""
+    def missed(content: Content) -> list[str]:
+        medians = [row['seconds']['median'] for row in content['rows'] if row['what'] == what]
+        if not medians:
+            raise LookupError(f'there is no {what!r} in the file')
+        return [f'{median:.2f} s' for median in medians if median > limit]
+    return missed
+
+
 def _whole_recipe(content: Content) -> list[str]:
     if not content['options']['full']:
         raise LookupError('the whole recipe was not run')
@@ -94,4 +104,9 @@ TARGETS: dict[str, list[Target]] = {
     'inference-gpu': [Target('median 1.00 ± 0.02 x the stock classifier', _not_stock)],
     'memory': [Target('a checkpoint at 8,142 classes and 2 keys: the keys and 256 kB at most',
                       _state)],
+    'startup': [
+        Target('importing rescom_mm after mmpretrain takes at most 0.3 s',
+               _longer('import rescom_mm after it', 0.3)),
+        Target('the list of 437,513 images is read in at most 3 s',
+               _longer('list of 437,513 images', 3))],
 }
