@@ -71,6 +71,10 @@ def test_upper_end_of_a_step(tmp_path, high, said):
     part = '\n'.join(section(tmp_path, SECTIONS['step']))
     assert f'at most 1.05 x SiamBS: {said}' in part
     assert 'bf16 (x as fast)' in part and '1.500 [1.400, 1.600]' in part
+    write(tmp_path, 'step', [dict(case=dict(config='rescom_r50_x', px=64), over_siambs=over,
+                                  pairs=29)])
+    assert '1.05 x SiamBS: not measured (29 pairs, 30 are needed)' in '\n'.join(
+        section(tmp_path, SECTIONS['step']))
 
 
 def test_pipeline(tmp_path):
@@ -80,6 +84,10 @@ def test_pipeline(tmp_path):
     part = '\n'.join(section(tmp_path, SECTIONS['pipeline']))
     assert '**missed** (cifar: 3.00).' in part
     assert 'ours (images/s)' in part and '400 [400, 400]' in part
+    rows[1]['images'] = 'generated'
+    write(tmp_path, 'pipeline', rows)
+    assert 'whole recipe on Pillow: not measured (of generated images alone).' in '\n'.join(
+        section(tmp_path, SECTIONS['pipeline']))
 
 
 @pytest.mark.parametrize('package, seconds, said', [

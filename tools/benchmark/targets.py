@@ -22,6 +22,9 @@ def _over(key: str, limit: Callable[[int], float], end: str = 'median',
           only: tuple[str, ...] = ()) -> Callable[[Content], list[str]]:
     """Rows of more than a limit, which may depend on the row's number."""
     def missed(content: Content) -> list[str]:
+        few = [row['pairs'] for row in content['rows'] if row.get('pairs', 30) < 30]
+        if few:
+            raise LookupError(f'{few[0]} pairs, 30 are needed')
         rows = [(limit(i), row) for i, row in enumerate(content['rows'])
                 if not only or row['case']['config'].startswith(only)]
         return _named((row, f'{row[key][end]:.3f}') for most, row in rows if row[key][end] > most)
@@ -47,6 +50,8 @@ def _slower_than_released(content: Content) -> list[str]:
 
 
 def _slower_than_pillow(content: Content) -> list[str]:
+    if any(row.get('images') == 'generated' for row in content['rows']):
+        raise LookupError('of generated images alone')
     least = dict(cifar=4, imagenet=2)
     return [f'{row["recipe"]}: {row["over_pillow"]["median"]:.2f}' for row in content['rows']
             if row['over_pillow']['median'] < least[row['recipe']]]
