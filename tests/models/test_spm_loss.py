@@ -1,5 +1,7 @@
 """SPMLoss against golden values and the slow reference, loss and gradient."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from rescom_mm.models import ClassBalancedQueue, FIFOQueue, ReversedQueue, SPMLoss
 from rescom_mm.models.losses import effective_number_weights
+from rescom_mm.models.losses.contrast import SupervisedContrast
 from rescom_mm.models.losses.mining import _blocks, largest
 from tests.reference import class_weights, contrastive_loss
 
@@ -243,3 +246,17 @@ def test_blocks_only_where_each_holds_what_is_mined():
             assert slots % blocks == 0 and (blocks == 1 or slots // blocks >= k)
     assert _blocks(z_AD, 16284, 500) > 1 and _blocks(z_AD, 16284, None) == 1
     assert _blocks(z_AD.to('meta'), 16284, 500) == 1
+
+
+@pytest.mark.parametrize('queue', [ClassBalancedQueue(2, 160, 6), FIFOQueue(320, 160, 6)])
+@pytest.mark.parametrize('mining', [(1, 20), (None, 20), (1, None), (None, None)])
+def test_nothing_is_read_back_from_a_device(queue, mining):
+    """A meta tensor has no values: reading one raises; and it goes the way of accelerators."""
+    z_MD = torch.zeros(8, 6, device='meta', requires_grad=True)
+    labels_M = torch.zeros(8, dtype=torch.int64, device='meta')
+    queue = copy.deepcopy(queue).to('meta')
+    SupervisedContrast.apply(z_MD, labels_M, torch.ones(8, device='meta'), queue, mining, 0.2,
+                             True).backward()
+    queue.stage(z_MD[None], labels_M)
+    queue.commit()
+    assert z_MD.grad.shape == z_MD.shape and z_MD.grad.device.type == 'meta'
