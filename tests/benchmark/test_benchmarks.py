@@ -1,18 +1,23 @@
 """What the benchmarks measure is what they say."""
 
 import argparse
+import collections
 import inspect
 import json
 import os
 
+import branch
 import epoch
 import growth
 import inference
 import measure
 import memory
 import pytest
+import startup
 import torch
 from mmengine.config import Config
+from scipy import stats
+from torch.utils._python_dispatch import TorchDispatchMode
 from workload import PROJECTOR, SIAMBS, read_config, training_step
 
 TINY = 'rescom_tiny_digits-lt'
@@ -48,6 +53,74 @@ def test_state_in_a_checkpoint():
     # when each slot was written, where each class goes on, and the number of commits
     assert row['beyond_queue'] == 4 * 100 + 4 * 10 + 4
     assert row['released_bytes'] == row['queue_bytes'] + 8 * 10 * 9 * 10
+
+
+class Calls(TorchDispatchMode):
+    """Counts the operations that are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = collections.Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.counts[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+SMALL = branch.Shape(classes=9, keys=3, rows=12, dim=8, positives=2, negatives=7, written=40)
+
+
+def test_released_structure_gives_the_same_numbers():
+    """Loss, gradient and queue, while it is written: some classes get more keys than they hold."""
+    both = branch.Branch(SMALL, CPU)
+    step = both.released()
+    structure = inspect.getclosurevars(step).nonlocals['branch']
+    for _ in range(3):
+        both.check(step)
+        torch.testing.assert_close(structure.queue_DQ.T, both.queue.keys, rtol=0, atol=0)
+        assert torch.equal(structure.pointers, both.queue._ptr_G.long())
+        both.keys_ED = both.keys_ED.flip(0)
+
+
+def test_released_structure_does_what_it_says():
+    both = branch.Branch(SMALL, CPU)
+    structure = inspect.getclosurevars(both.released()).nonlocals['branch']
+    assert structure.negative_table.dtype == torch.int64
+    assert structure.negative_table.shape == (9, 8 * 3)
+    for label, slots in enumerate(structure.negative_table.tolist()):
+        assert slots == [slot for slot in range(27) if slot // 3 != label]
+    with Calls() as loss:
+        structure.loss(both.z_MD.detach(), both.labels_M)
+    assert loss.counts['_local_scalar_dense'] == 3
+    assert loss.counts['clone'] == 2  # the queue, and the batch's 0/1 targets
+    with Calls() as write:
+        structure.write(both.keys_ED, both.labels_E.long())
+    assert write.counts['_local_scalar_dense'] == 3 * SMALL.written
+
+
+def test_ours_writes_as_a_training_does_and_reads_nothing_back():
+    both = branch.Branch(SMALL, CPU)
+    both.keys_ED[3] = torch.nan  # refused, by a look at all keys
+    with Calls() as ours:
+        both.ours()
+    assert not ours.counts['_local_scalar_dense'] and not ours.counts['nonzero']
+    assert both.queue.keys.isfinite().all()
+
+
+@pytest.mark.parametrize('n, left_out', [(1, 0), (2, 0), (5, 0), (6, 0), (9, 1), (21, 5), (30, 9),
+                                         (40, 13), (3000, 1445)])
+def test_interval_of_a_median(n, left_out):
+    found = measure.summary(list(range(n))[::-1])
+    assert (found['low'], found['high']) == (left_out, n - 1 - left_out)
+    if n > 5:  # as wide as needed, and no wider
+        assert 2 * stats.binom.cdf(left_out, n, 0.5) <= 0.05 < 2 * stats.binom.cdf(
+            left_out + 1, n, 0.5)
+
+
+def test_lists_of_the_start_up(tmp_path):
+    startup.write_list(tmp_path, images=700, classes=9)
+    lines = (tmp_path / 'iNaturalist18_train.txt').read_text().splitlines()
+    assert len(lines) == 700 and {int(line.split()[1]) for line in lines} == set(range(9))
 
 
 def test_peak_is_of_what_is_there_at_once():

@@ -39,6 +39,7 @@ def test_rows_and_targets(tmp_path):
     write(tmp_path, 'branch', [branch(1.7), branch(1.4, released=2.5)])
     lines = section(tmp_path, SECTIONS['branch'])
     part = '\n'.join(lines)
+    assert '1. clones the whole queue before using it;' in part  # what makes the ratio
     assert 'x floor | released x ours | ours (ms) |' in part
     assert '| 1.700 [1.600, 1.800] | 4.00 [3.90, 4.10] | 10.00 [9.00, 11.00] |' in part
     assert 'at the first shape 1.8 x: met.' in part
@@ -70,6 +71,10 @@ def test_upper_end_of_a_step(tmp_path, high, said):
     part = '\n'.join(section(tmp_path, SECTIONS['step']))
     assert f'at most 1.05 x SiamBS: {said}' in part
     assert 'bf16 (x as fast)' in part and '1.500 [1.400, 1.600]' in part
+    write(tmp_path, 'step', [dict(case=dict(config='rescom_r50_x', px=64), over_siambs=over,
+                                  pairs=29)])
+    assert '1.05 x SiamBS: not measured (29 pairs, 30 are needed)' in '\n'.join(
+        section(tmp_path, SECTIONS['step']))
 
 
 def test_pipeline(tmp_path):
@@ -79,6 +84,23 @@ def test_pipeline(tmp_path):
     part = '\n'.join(section(tmp_path, SECTIONS['pipeline']))
     assert '**missed** (cifar: 3.00).' in part
     assert 'ours (images/s)' in part and '400 [400, 400]' in part
+    rows[1]['images'] = 'generated'
+    write(tmp_path, 'pipeline', rows)
+    assert 'whole recipe on Pillow: not measured (of generated images alone).' in '\n'.join(
+        section(tmp_path, SECTIONS['pipeline']))
+
+
+@pytest.mark.parametrize('package, seconds, said', [
+    (0.3, 3.0, ('met', 'met')), (0.31, 3.01, ('**missed** (0.31 s)', '**missed** (3.01 s)'))])
+def test_start_up(tmp_path, package, seconds, said):
+    rows = [('import mmpretrain', 9.0), ('import rescom_mm after it', package),
+            ('list of 437,513 images', seconds)]
+    write(tmp_path, 'startup', [dict(what=what, seconds=value(each)) for what, each in rows])
+    part = '\n'.join(section(tmp_path, SECTIONS['startup']))
+    assert f'after mmpretrain takes at most 0.3 s: {said[0]}.' in part
+    assert f'is read in at most 3 s: {said[1]}.' in part
+    write(tmp_path, 'startup', [dict(what='import mmpretrain', seconds=value(9.0))])
+    assert "not measured (there is no 'import rescom_mm after it' in the file)" in text(tmp_path)
 
 
 def test_part_of_a_recipe_meets_no_target(tmp_path):

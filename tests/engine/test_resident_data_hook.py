@@ -85,6 +85,24 @@ def test_dataset():
     assert plain.pipeline is None
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('wrapper', [dict(type='RepeatDataset', times=2),
+                                     dict(type='ClassBalancedDataset', oversample_thr=0.5)])
+def test_repeated_images(tmp_path, wrapper):
+    """A wrapper's samples are what it says, and a resumed run is exact."""
+    dataset = dict(wrapper, _delete_=True, dataset=dict(type='FewDigits', pipeline=PACK))
+    options = {key: value for key, value in RESIDENT.items() if 'pipeline' not in key}
+    runner = resumed_equals_straight(tmp_path, MID, **options, train_dataloader__dataset=dataset,
+                                     train_dataloader__dataset__type=wrapper['type'])
+    resident = runner.train_dataloader.dataset.dataset
+    assert len(resident) == len(resident.samples) == len(resident.images) > len(FewDigits())
+    plain = FewDigits(pipeline=PACK)
+    for index in range(0, len(resident), 17):
+        same = plain[resident.samples[index].sample_idx]
+        assert torch.equal(resident.images[index], same['inputs'])
+        assert resident.samples[index].gt_label == same['data_samples'].gt_label
+
+
 class Shrinking:
     """Images of several sizes."""
 

@@ -1,5 +1,7 @@
 """SPMLoss against golden values and the slow reference, loss and gradient."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 
 from rescom_mm.models import ClassBalancedQueue, FIFOQueue, ReversedQueue, SPMLoss
 from rescom_mm.models.losses import effective_number_weights
-from rescom_mm.models.losses.mining import largest
+from rescom_mm.models.losses.contrast import SupervisedContrast
+from rescom_mm.models.losses.mining import _blocks, largest
 from tests.reference import class_weights, contrastive_loss
 
 
@@ -195,3 +198,65 @@ def test_mining_in_blocks_equals_mining_in_one():
     loss.backward()
     assert loss.item() == pytest.approx(expected, rel=2e-5)
     np.testing.assert_allclose(z_MD.grad, expected_grad, atol=2e-5)
+
+
+@pytest.mark.parametrize('per_class', [2, 5])  # in one level, and in two
+@pytest.mark.parametrize('bits', [0x7fc00000, -0x400000])  # of both signs: a processor makes either
+def test_nan_comes_through(per_class, bits):
+    """Nothing that is not a number may be taken for a key that is not there."""
+    generator = torch.Generator().manual_seed(0)
+    nan = torch.tensor(bits, dtype=torch.int32).view(torch.float32)
+    queue = ClassBalancedQueue(per_class, 160, 6)
+    queue.write(torch.randn(len(queue), 6, generator=generator), queue.labels)
+    z_MD = torch.randn(4, 6, generator=generator)
+    for in_batch_pairs in (True, False):
+        loss = SPMLoss(1, 20, in_batch_pairs=in_batch_pairs)
+        assert loss(z_MD, torch.tensor([7, 8] * 2), queue).isfinite()
+        bad_MD = z_MD.clone()
+        bad_MD[2, 3] = nan
+        assert loss(bad_MD, torch.tensor([7, 8] * 2), queue).isnan()
+
+
+@pytest.mark.parametrize('classes', [4, 160])
+def test_label_that_the_queue_lacks_is_an_error(classes):
+    """And not another anchor's similarities."""
+    queue = ClassBalancedQueue(5, classes, 6, init='random')
+    z_MD = torch.nn.functional.normalize(torch.ones(4, 6), dim=1)
+    for labels in ([classes, 1], [1, classes]):
+        with pytest.raises(IndexError, match='out of bounds'):
+            SPMLoss(1, 15)(z_MD, torch.tensor(labels * 2), queue)
+
+
+def test_float64_is_computed_in_float32():
+    generator = torch.Generator().manual_seed(0)
+    queue = ClassBalancedQueue(3, 5, 6, init='random')
+    z_MD = torch.randn(4, 6, generator=generator, dtype=torch.float64, requires_grad=True)
+    loss = SPMLoss(1, 7)(z_MD, torch.tensor([1, 2] * 2), queue)
+    loss.backward()
+    assert loss.dtype == torch.float32 and z_MD.grad.dtype == torch.float64
+    assert torch.equal(loss, SPMLoss(1, 7)(z_MD.float(), torch.tensor([1, 2] * 2), queue))
+
+
+def test_blocks_only_where_each_holds_what_is_mined():
+    """Else the last ones of a block would be asked for twice, or not be there."""
+    z_AD = torch.zeros(2, 3)
+    for slots in (*range(1, 300), 1000, 4000, 8000, 16284, 7919):
+        for k in {1, 2, 7, slots // 3, slots // 2, slots - 1, slots} & set(range(1, slots + 1)):
+            blocks = _blocks(z_AD, slots, k)
+            assert slots % blocks == 0 and (blocks == 1 or slots // blocks >= k)
+    assert _blocks(z_AD, 16284, 500) > 1 and _blocks(z_AD, 16284, None) == 1
+    assert _blocks(z_AD.to('meta'), 16284, 500) == 1
+
+
+@pytest.mark.parametrize('queue', [ClassBalancedQueue(2, 160, 6), FIFOQueue(320, 160, 6)])
+@pytest.mark.parametrize('mining', [(1, 20), (None, 20), (1, None), (None, None)])
+def test_nothing_is_read_back_from_a_device(queue, mining):
+    """A meta tensor has no values: reading one raises; and it goes the way of accelerators."""
+    z_MD = torch.zeros(8, 6, device='meta', requires_grad=True)
+    labels_M = torch.zeros(8, dtype=torch.int64, device='meta')
+    queue = copy.deepcopy(queue).to('meta')
+    SupervisedContrast.apply(z_MD, labels_M, torch.ones(8, device='meta'), queue, mining, 0.2,
+                             True).backward()
+    queue.stage(z_MD[None], labels_M)
+    queue.commit()
+    assert z_MD.grad.shape == z_MD.shape and z_MD.grad.device.type == 'meta'

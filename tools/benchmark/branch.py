@@ -68,7 +68,8 @@ class Branch:
         self.z_MD.grad = None
         loss = self.loss(self.z_MD, self.labels_M, self.queue)
         loss.backward()
-        self.queue.write(self.keys_ED, self.labels_E)
+        self.queue.stage(self.keys_ED[None], self.labels_E)
+        self.queue.commit()
         return loss
 
     def floor(self, sort: bool = True) -> None:
@@ -97,7 +98,7 @@ class Branch:
         return step
 
     def check(self, released: Callable[[], Tensor]) -> None:
-        """Both must give the same loss and gradient."""
+        """Both must give the same loss and gradient, from equal queues."""
         results = []
         for step in (released, self.ours):
             loss = step().detach()

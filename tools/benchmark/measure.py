@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import random
@@ -73,12 +74,24 @@ def _wait(device: torch.device) -> None:
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
-    """Median, its 95 % interval (by the ranks of the binomial law), and the quartiles."""
+    """Median, its 95 % interval (all values, where they are fewer than 6), and the quartiles."""
     ordered, n = sorted(values), len(values)
-    margin = max(0, int((n - 1.96 * n ** 0.5) / 2))
+    margin = _left_out(n)
     quartiles = statistics.quantiles(ordered, n=4) if n > 1 else [ordered[0]] * 3
     return dict(median=statistics.median(ordered), low=ordered[margin],
                 high=ordered[n - 1 - margin], q1=quartiles[0], q3=quartiles[2])
+
+
+def _left_out(n: int) -> int:
+    """Of n sorted values, how many at either end a 95 % interval of the median may leave out.
+
+    It misses the median if so many and one more lie beyond it, by the binomial law of n coins.
+    """
+    margin, beyond = 0, 1 + n  # of 2^n outcomes, those with at most margin + 1 heads
+    while 40 * beyond <= 2 ** n:  # 5 %, half of it at either end
+        margin += 1
+        beyond += math.comb(n, margin + 1)
+    return margin
 
 
 def ratio(seconds: dict[str, list[float]], name: str, to: str) -> dict[str, float]:

@@ -64,13 +64,15 @@ class AutoAugmentCIFAR10:
     """The published table (torchvision holds it) with the ops of its first implementations."""
 
     def __init__(self) -> None:
-        self.policies = T.AutoAugment(T.AutoAugmentPolicy.CIFAR10).policies
+        self.policies = [
+            [(prob, [_op(name, (level or 0) / 9, GREY, BICUBIC, NEAREST, sign) for sign in (1, -1)])
+             for name, prob, level in policy]
+            for policy in T.AutoAugment(T.AutoAugmentPolicy.CIFAR10).policies]
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        for name, prob, level in random.choice(self.policies):
+        for prob, signed in random.choice(self.policies):
             if random.random() <= prob:
-                image = _op(name, (level or 0) / 9, GREY, BICUBIC, NEAREST, random.choice((1, -1)))(
-                    image)
+                image = random.choice(signed)(image)
         return image
 
 

@@ -11,6 +11,9 @@ Each step, in order, does what that code does where this package does not:
 5. reads three scalars back for the log;
 6. keeps keys as columns, and writes them in a Python loop, a column at a time, with three
    read-backs each (a pointer, and both ends of a slice).
+
+Left out is what other processes cost it: the table and the queue, sent to all of them at every
+forward pass.
 """
 
 from __future__ import annotations
@@ -56,22 +59,25 @@ class ReleasedBranch:
         M = len(z_MD)
         off_diagonal = ~torch.eye(M, dtype=torch.bool, device=z_MD.device)
         batch = (z_MD @ z_MD.T)[off_diagonal].view(M, M - 1)
-        same = (labels_M[:, None] == labels_M)[off_diagonal].view(M, M - 1)
+        # (one mask a step; all but the first of each M + 1 in a row are off the diagonal, too)
+        same = labels_M[:, None] == labels_M
+        same = same.flatten()[:-1].view(M - 1, M + 1)[:, 1:].reshape(M, M - 1)
         logits = torch.cat([batch, pos, neg], 1) / self.temperature
         positive = torch.cat([same, torch.ones_like(pos, dtype=torch.bool),
                               torch.zeros_like(neg, dtype=torch.bool)], 1).float()
         divergence = F.kl_div(F.log_softmax(logits, 1), positive, reduction='none')
         loss_M = divergence.sum(1) / (positive.sum(1) + 1e-9)
         loss = (loss_M * self.weight_C[labels_M]).mean()
-        for value in (loss, pos.mean(), neg.mean()):
-            value.item()
+        for _ in range(3):
+            loss.item()
         return loss
 
     @torch.no_grad()
     def write(self, keys_ND: Tensor, labels_N: Tensor) -> None:
         """Writes the keys, one after another."""
         for key_D, label in zip(keys_ND, labels_N):
-            pointer = int(self.pointers[label])
+            # an index in brackets would be read back as well: three are what is known for sure
+            pointer = int(self.pointers.take(label))
             begin = label * self.K + pointer
             self.queue_DQ[:, begin:begin + 1] = key_D[:, None]
-            self.pointers[label] = (pointer + 1) % self.K
+            self.pointers.index_fill_(0, label, (pointer + 1) % self.K)

@@ -22,6 +22,9 @@ def _over(key: str, limit: Callable[[int], float], end: str = 'median',
           only: tuple[str, ...] = ()) -> Callable[[Content], list[str]]:
     """Rows of more than a limit, which may depend on the row's number."""
     def missed(content: Content) -> list[str]:
+        few = [row['pairs'] for row in content['rows'] if row.get('pairs', 30) < 30]
+        if few:
+            raise LookupError(f'{few[0]} pairs, 30 are needed')
         rows = [(limit(i), row) for i, row in enumerate(content['rows'])
                 if not only or row['case']['config'].startswith(only)]
         return _named((row, f'{row[key][end]:.3f}') for most, row in rows if row[key][end] > most)
@@ -47,6 +50,8 @@ def _slower_than_released(content: Content) -> list[str]:
 
 
 def _slower_than_pillow(content: Content) -> list[str]:
+    if any(row.get('images') == 'generated' for row in content['rows']):
+        raise LookupError('of generated images alone')
     least = dict(cifar=4, imagenet=2)
     return [f'{row["recipe"]}: {row["over_pillow"]["median"]:.2f}' for row in content['rows']
             if row['over_pillow']['median'] < least[row['recipe']]]
@@ -64,6 +69,16 @@ def _not_stock(content: Content) -> list[str]:
 def _state(content: Content) -> list[str]:
     row, = (row for row in content['states'] if (row['classes'], row['keys']) == (8142, 2))
     return [] if row['beyond_queue'] <= 256_000 else [f'{row["beyond_queue"]:,} bytes']
+
+
+def _longer(what: str, limit: float) -> Callable[[Content], list[str]]:
+    """Of a start, what takes more seconds than a limit."""
+    def missed(content: Content) -> list[str]:
+        medians = [row['seconds']['median'] for row in content['rows'] if row['what'] == what]
+        if not medians:
+            raise LookupError(f'there is no {what!r} in the file')
+        return [f'{median:.2f} s' for median in medians if median > limit]
+    return missed
 
 
 def _whole_recipe(content: Content) -> list[str]:
@@ -94,4 +109,9 @@ TARGETS: dict[str, list[Target]] = {
     'inference-gpu': [Target('median 1.00 ± 0.02 x the stock classifier', _not_stock)],
     'memory': [Target('a checkpoint at 8,142 classes and 2 keys: the keys and 256 kB at most',
                       _state)],
+    'startup': [
+        Target('importing rescom_mm after mmpretrain takes at most 0.3 s',
+               _longer('import rescom_mm after it', 0.3)),
+        Target('the list of 437,513 images is read in at most 3 s',
+               _longer('list of 437,513 images', 3))],
 }

@@ -53,8 +53,9 @@ class PaddedCropAndFlip(BaseTransform):
         height, width = image.shape[:2]
         y, x, flip = self.random_place(height, width)
         y, x = y - self.padding, x - self.padding
-        top, bottom = max(y, 0), min(y + side, height)
-        left, right = max(x, 0), min(x + side, width)
+        top, left = max(y, 0), max(x, 0)
+        # a crop may be smaller than the padding, and have nothing of the image
+        bottom, right = max(min(y + side, height), top), max(min(x + side, width), left)
         crop = np.zeros((side, side, *image.shape[2:]), image.dtype)
         place = crop[:, ::-1] if flip else crop
         place[top - y:bottom - y, left - x:right - x] = image[top:bottom, left:right]

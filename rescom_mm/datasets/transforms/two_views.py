@@ -55,7 +55,7 @@ def _by_channel(image: np.ndarray) -> np.ndarray:
 
     (torch, which would copy it otherwise, takes longer.)
     """
-    if image.ndim == 3 and image.size > _LARGE:
+    if image.ndim == 3 and image.size > _LARGE and image.dtype == np.uint8:
         planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
         cv2.split(image, list(planes))
         return planes.transpose(1, 2, 0)

@@ -18,8 +18,8 @@ class ResidentDataHook(Hook):
 
     It reads the training dataset once, wrappers included, and hands the images to the model's
     ``SiameseDataPreprocessor``, whose ``augment`` makes the views; batches then consist of indices,
-    and no data loading worker is needed. Each process holds all images (CIFAR-100-LT: 33 MB). An
-    image that can't be decoded ends the run at the start.
+    and no data loading worker is needed. Each process holds all images (CIFAR-100-LT: 33 MB), those
+    that a wrapper repeats as often. An image that can't be decoded ends the run at the start.
 
     Raises:
         ValueError: before training, if the pipeline draws random numbers or gives no uint8

@@ -44,16 +44,8 @@ class SupervisedContrast(torch.autograd.Function):
             A scalar.
         """
         A, M = len(factor_A), len(z_MD)
-        anchor_AD, labels_A = z_MD[:A] / temperature, labels_M[:A]
-        parts, positives, slots_AN = [], [], None
-        if in_batch_pairs:
-            parts.append((anchor_AD @ z_MD.T).fill_diagonal_(-torch.inf))
-            positives.append((labels_A[:, None] == labels_M).fill_diagonal_(False))
-        if queue is not None:
-            sims, positive_AP, slots_AN = queue_candidates(anchor_AD, labels_A, queue, *mining)
-            parts += sims
-            positives.append(positive_AP)
-        logits_AN, positive_AP = torch.cat(parts, 1), torch.cat(positives, 1)
+        logits_AN, positive_AP, slots_AN = _candidates(
+            z_MD[:A] / temperature, z_MD, labels_M, queue, mining, in_batch_pairs)
         P = positive_AP.shape[1]
 
         count_A = positive_AP.sum(1)
@@ -87,3 +79,19 @@ class SupervisedContrast(torch.autograd.Function):
         """The gradient of ``z_MD``."""
         grad_MD, = ctx.saved_tensors
         return (grad_MD * grad, *[None] * 6)
+
+
+def _candidates(anchor_AD: Tensor, z_MD: Tensor, labels_M: Tensor, queue: KeyQueue | None,
+                mining: tuple[int | None, int | None], in_batch_pairs: bool
+                ) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Logits of rows and keys; which of the first P are positive; slots of the keys, None: all."""
+    labels_A = labels_M[:len(anchor_AD)]
+    parts, positives, slots_AN = [], [], None
+    if in_batch_pairs:
+        parts.append((anchor_AD @ z_MD.T).fill_diagonal_(-torch.inf))
+        positives.append((labels_A[:, None] == labels_M).fill_diagonal_(False))
+    if queue is not None:
+        sims, positive_AP, slots_AN = queue_candidates(anchor_AD, labels_A, queue, *mining)
+        parts += sims
+        positives.append(positive_AP)
+    return torch.cat(parts, 1), torch.cat(positives, 1), slots_AN

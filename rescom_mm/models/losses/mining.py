@@ -68,7 +68,10 @@ def similarities(z_AD: Tensor, queue: KeyQueue, blocks: int) -> Tensor:
 
 
 def largest(sim_GAS: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """``[A, k]`` largest similarities of each anchor, in any order, and their slots."""
+    """``[A, k]`` largest similarities of each anchor, in any order, and their slots.
+
+    An anchor's similarities are all NaN or none is, since keys are finite (``KeyQueue.commit``).
+    """
     G, _, S = sim_GAS.shape
     if sim_GAS.device.type != 'cpu':
         return sim_GAS[0].topk(k, 1, sorted=False)
@@ -100,7 +103,8 @@ def _blocks(z_AD: Tensor, slots: int, num_negatives: int | None) -> int:
 
 
 def _places(slots_AK: Tensor, sim_GAS: Tensor) -> Tensor:
-    """Where the similarities of anchors to slots stand in the flat memory."""
+    """Where the similarities of anchors to slots stand in the flat memory; for slots that are not
+    there, beyond it."""
     _, A, S = sim_GAS.shape
     anchor_A = torch.arange(A, device=slots_AK.device)
     return (slots_AK.div(S, rounding_mode='floor') * A + anchor_A[:, None]) * S + slots_AK % S

@@ -25,7 +25,8 @@ class CIFARAugment:
     pixels of ``RandomCrop``, ``RandomFlip``, ``AutoAugmentCIFAR10`` and ``ClippedCutout`` in a
     pipeline, but not the same draws. All draws of a batch are made on the host, from a seed that
     torch's default generator gives and the rank; so they are the same on every device, and exact
-    after ``--resume``. Nothing waits for the device.
+    after ``--resume`` with as many processes and images a batch. Nothing waits for the device,
+    which must know float64 (Apple's MPS does not).
 
     Args:
         views: of each image.

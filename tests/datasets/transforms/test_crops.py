@@ -16,7 +16,7 @@ IMAGES = reference.images()
 
 
 @pytest.mark.parametrize('shape, side, padding', [((32, 32, 3), 32, 4), ((9, 12), 10, 2),
-                                                  ((6, 6, 3), 6, 0)])
+                                                  ((6, 6, 3), 6, 0), ((3, 4, 3), 2, 5)])
 def test_padded_crop_is_a_window_of_the_padded_image(shape, side, padding):
     image = np.random.default_rng(0).integers(1, 256, shape, dtype=np.uint8)
     padded = np.pad(image, [(padding, padding)] * 2 + [(0, 0)] * (len(shape) - 2))

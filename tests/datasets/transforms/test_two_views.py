@@ -49,8 +49,9 @@ def test_is_multi_view(transforms):
 
 
 @pytest.mark.parametrize('side', [16, 120])
-def test_views_are_packed_without_another_copy(side):
-    image = np.random.default_rng(0).integers(0, 256, (side, side + 5, 3), dtype=np.uint8)
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32, np.int64])  # some OpenCV doesn't know
+def test_views_are_packed_without_another_copy(side, dtype):
+    image = np.random.default_rng(0).integers(0, 256, (side, side + 5, 3)).astype(dtype)
     views = TwoViews([lambda results: results])(dict(img=image))['img']
     assert all(np.array_equal(view, image) and view.flags.writeable for view in views)
     packed = Compose([dict(type='PackInputs')])(dict(img=views))['inputs']
