@@ -82,7 +82,8 @@ def largest(sim_GAS: Tensor, k: int) -> tuple[Tensor, Tensor]:
         place_Ak = _ordered(sim_GAS.amax(0)).topk(k, 1, sorted=False).indices
         sim_AGk = sim_GAS.gather(2, place_Ak.expand(G, -1, -1)).transpose(0, 1)
         bits_Ak, pick_Ak = _ordered(sim_AGk.flatten(1)).topk(k, 1, sorted=False)
-        slot_Ak = place_Ak.gather(1, pick_Ak % k) + pick_Ak.div(k, rounding_mode='floor') * S
+        block_Ak = pick_Ak.div(k, rounding_mode='floor')
+        slot_Ak = place_Ak.gather(1, pick_Ak - block_Ak * k) + block_Ak * S
     return _ordered(bits_Ak).view(torch.float32), slot_Ak
 
 
@@ -106,8 +107,9 @@ def _places(slots_AK: Tensor, sim_GAS: Tensor) -> Tensor:
     """Where the similarities of anchors to slots stand in the flat memory; for slots that are not
     there, beyond it."""
     _, A, S = sim_GAS.shape
-    anchor_A = torch.arange(A, device=slots_AK.device)
-    return (slots_AK.div(S, rounding_mode='floor') * A + anchor_A[:, None]) * S + slots_AK % S
+    anchor_A1 = torch.arange(A, device=slots_AK.device)[:, None]
+    block_AK = slots_AK.div(S, rounding_mode='floor')
+    return slots_AK + (block_AK * (A - 1) + anchor_A1) * S
 
 
 def _of_class(labels_A: Tensor, queue: KeyQueue) -> Tensor:
