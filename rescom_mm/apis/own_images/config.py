@@ -47,6 +47,14 @@ def find_base(given: Path | None) -> Path:
                             'give --base, a copy of that file')
 
 
+def python_text(text: str) -> str:
+    """A Python string of a name that others gave, for a config.
+
+    Where ``{{`` stood in one, mmengine would put something else there, quotes included.
+    """
+    return repr(text).replace('{', r'\x7b')
+
+
 def config_text(source: ImageSource, out: Path, config: Path, base: Path, sizes: Sizes) -> str:
     """The text of a config that trains on the lists in ``out``.
 
@@ -71,10 +79,10 @@ def config_text(source: ImageSource, out: Path, config: Path, base: Path, sizes:
     lines = [
         f'"""ResCom on own images, {len(source.classes)} classes; by tools/data/inspect.py."""',
         '',
-        f'_base_ = {inherited!r}',
+        f'_base_ = {python_text(inherited)}',
         '',
-        f'data_root = {str(source.root.resolve())!r}  # the paths in the lists start here',
-        f'lists = {where!r}',
+        f'data_root = {python_text(str(source.root.resolve()))}  # paths in the lists start here',
+        f'lists = {python_text(where)}',
         '']
     for loader, file in (('train', 'train.txt'), ('val', val), ('test', 'test.txt')):
         lines += [f'{loader}_dataloader = dict(dataset=dict(',
