@@ -74,12 +74,14 @@ class InferenceModel:
         state = {name: value.contiguous().clone()
                  for name, value in self.model.state_dict().items()}
         torch.save(dict(meta=self.meta, state_dict=state), file)
-        # mmengine fills that in: the pair may be moved
-        weights = '{{ fileDirname }}/{{ fileBasenameNoExtension }}.pth'
-        text = Config(dict(self.config, load_from=weights)).pretty_text
+        # the only name in braces that mmengine is to fill in: the pair may be moved, and its folder
+        # may have a quote in its name
+        weights = 'r"""{{ fileDirname }}/{{ fileBasenameNoExtension }}.pth"""'
+        text = Config(self.config).pretty_text.replace('{{', r'{\x7b')
         remarks = ''.join(f'# {remark}\n' for remark in self.remarks)
-        file.with_suffix('.py').write_text(f'# Inference with {file.name}, written by rescom_mm '
-                                           f'{__version__}\n{remarks}{text}')
+        file.with_suffix('.py').write_text(
+            f'# Inference with {file.name}, written by rescom_mm {__version__}\n{remarks}'
+            f'{text}load_from = {weights}\n', encoding='utf-8')
 
 
 def inference_model(cfg: Config, checkpoint: str | Path) -> InferenceModel:
@@ -160,8 +162,6 @@ def _meta(meta: dict) -> dict[str, Any]:
         kept['class_counts'] = {name: [int(n) for n in counts]
                                 for name, counts in dataset['class_counts'].items()}
     found: dict[str, Any] = dict(dataset_meta=kept, rescom_mm_version=__version__)
-    if 'classes' in kept:
-        found['CLASSES'] = kept['classes']  # where mmcls looked for them
     for name in ('epoch', 'iter'):
         if name in meta:
             found[name] = int(meta[name])

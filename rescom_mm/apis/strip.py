@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,17 +41,35 @@ def read_model(args: argparse.Namespace) -> tuple[Config, InferenceModel]:
 def output_file(name: str, inputs: Sequence[str], endings: Sequence[str] = ('.pth', )) -> Path:
     """Where a model goes.
 
+    Args:
+        name: of the file; its folder is made where it is missing.
+        inputs: files that are read.
+        endings: that it may have; beside a ``.pth`` goes its config.
+
     Raises:
-        SystemExit: for another ending, or if it, or the config beside it, is one of the inputs.
+        SystemExit: for another ending, if it or the config beside it is one of the inputs, or if
+            nothing can be written there.
     """
     out = Path(name).expanduser()
     if out.suffix not in endings:
         raise SystemExit(f'{out}: the name must end in {" or ".join(endings)}')
     given = {Path(file).resolve() for file in inputs}
-    for file in (out, out.with_suffix('.py')):
+    for file in (out, out.with_suffix('.py')) if out.suffix == '.pth' else (out, ):
         if file.resolve() in given:
             raise SystemExit(f'{file} is read, and would be overwritten; give another name')
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SystemExit(f'{out.parent} cannot be made ({error.strerror}); give another folder'
+                         ) from error
+    if not os.access(out.parent, os.W_OK):
+        raise SystemExit(f'{out.parent} cannot be written to; give another folder')
     return out
+
+
+def with_options(error: ValueError) -> str:
+    """A message on a prior, with the command's option in the place of the argument's name."""
+    return re.sub('^(test|trained)_prior', r'--\1-prior', str(error))
 
 
 def write_pair(found: InferenceModel, out: Path) -> None:
@@ -91,5 +111,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         try:
             found.adjust(args.test_prior, args.trained_prior)
         except ValueError as error:
-            raise SystemExit(str(error).replace('_prior', '-prior')) from error
+            raise SystemExit(with_options(error)) from error
     write_pair(found, out)

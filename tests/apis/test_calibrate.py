@@ -115,6 +115,8 @@ def test_prior_tool(digits, tmp_path, capsys):
     said = capsys.readouterr().out
     assert 'class prior of 500 images' in said and '| backward 50 | 135 |' in said
     found = np.loadtxt(out)
+    with pytest.raises(SystemExit, match=r'must end in \.txt'):
+        priors.main([str(TINY), str(digits), str(tmp_path / 'prior')])
     assert found.shape == (10, ) and found.sum() == pytest.approx(1, abs=1e-6) and found.min() > 0
     with pytest.raises(SystemExit, match='trained-prior is not set'):
         priors.main([str(TINY), str(digits), str(out), '--cfg-options',
