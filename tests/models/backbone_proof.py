@@ -13,7 +13,7 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from rescom_mm.apis.inference_model import inference_model
+from rescom_mm.apis.production.inference_model import inference_model
 from rescom_mm.models import SiameseClassifier
 from rescom_mm.utils.options import init_parameters
 from rescom_mm.utils.safe_load import safe_load

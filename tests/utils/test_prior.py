@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 from sklearn.linear_model import LogisticRegression
 
-from rescom_mm.apis.priors import RATIOS, adjusted_accuracy, shift_table, shifted_indices
+from rescom_mm.apis.production.priors import RATIOS, adjusted_accuracy, shift_table, shifted_indices
 from rescom_mm.datasets import long_tailed_sizes
 from rescom_mm.utils.prior import estimate_prior, read_prior
 

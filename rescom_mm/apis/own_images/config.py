@@ -8,8 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-import rescom_mm
-
+from ...utils import project_folder
 from .lists import CLASSES
 from .sizes import Sizes
 from .sources import ImageSource
@@ -39,12 +38,10 @@ def find_base(given: Path | None) -> Path:
             raise ValueError(f'--base {given} is not for own images, or has no queue; give a '
                              f'config that inherits {BASE}')
         return given
-    package = Path(rescom_mm.__file__).resolve().parent
-    for folder in (package / '.mim', package.parent):
-        if (folder / BASE).is_file():
-            return folder / BASE
-    raise FileNotFoundError(f'{BASE} is neither beside the package ({package.parent}) nor in it; '
-                            'give --base, a copy of that file')
+    base = project_folder() / BASE
+    if not base.is_file():
+        raise FileNotFoundError(f'{base} does not exist; give --base, a copy of that file')
+    return base
 
 
 def python_text(text: str) -> str:

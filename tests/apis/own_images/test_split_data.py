@@ -7,7 +7,7 @@ import pytest
 from mmpretrain.registry import DATASETS
 from PIL import Image
 
-from rescom_mm.apis import split_data
+from rescom_mm.apis.own_images import split_data
 from rescom_mm.datasets import long_tailed_sizes
 
 

@@ -8,8 +8,7 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 from PIL import Image
 
-from rescom_mm.apis import inspect_data, split_data
-from rescom_mm.apis.own_images import config
+from rescom_mm.apis.own_images import config, inspect_data, split_data
 from rescom_mm.apis.own_images.sizes import suggest_sizes
 from tests.own_images import write_own_images
 from tests.runs import ROOT, TINY
@@ -178,11 +177,11 @@ def test_the_base_is_found_from_everywhere(here, capsys):
 
 
 def test_the_base_of_an_installed_package(tmp_path, monkeypatch):
-    """mim puts the configs into the package."""
-    monkeypatch.setattr(config.rescom_mm, '__file__', str(tmp_path / 'rescom_mm' / '__init__.py'))
-    with pytest.raises(FileNotFoundError, match=r'neither beside the package .* give --base'):
+    """The wheel has the configs in it."""
+    monkeypatch.setattr(config, 'project_folder', lambda: tmp_path)
+    with pytest.raises(FileNotFoundError, match=r'rescom_r50_custom\.py does not exist; give --b'):
         config.find_base(None)
-    inside = tmp_path / 'rescom_mm/.mim/configs/rescom/rescom_r50_custom.py'
+    inside = tmp_path / 'configs/rescom/rescom_r50_custom.py'
     inside.parent.mkdir(parents=True)
     inside.touch()
     assert config.find_base(None) == inside

@@ -10,11 +10,11 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmpretrain.registry import DATA_SAMPLERS, DATASETS, METRICS, MODELS, TRANSFORMS
 
-from ..datasets import DigitsLT, OwnImages
-from ..datasets.cifar_lt import CIFARLT
-from ..datasets.list_benchmark import ListBenchmark
-from ..datasets.list_file import list_entries
-from ..datasets.own_images import EXTENSIONS
+from ...datasets import DigitsLT, OwnImages
+from ...datasets.cifar_lt import CIFARLT
+from ...datasets.list_benchmark import ListBenchmark
+from ...datasets.list_file import list_entries
+from ...datasets.own_images import EXTENSIONS
 
 _STOCK = ('mmpretrain', 'mmengine', 'mmcv', 'torch', 'torchvision')
 _CLASSIFIERS = ('SiameseClassifier', 'ImageClassifier')

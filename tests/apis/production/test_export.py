@@ -9,18 +9,18 @@ import torch
 from mmengine.config import Config
 from scipy.special import softmax
 
-from rescom_mm.apis import export
-from rescom_mm.apis.export import (
+from rescom_mm.apis.production import export
+from rescom_mm.apis.production.cli import output_file
+from rescom_mm.apis.production.export import (
     Deployed,
     image_size,
     largest_differences,
     load_exported,
     loads_files,
 )
-from rescom_mm.apis.inference_model import inference_model
-from rescom_mm.apis.strip import output_file
+from rescom_mm.apis.production.inference_model import inference_model
 from rescom_mm.datasets.transforms import LoadImage
-from tests.apis.test_strip import PLACES, own_training
+from tests.apis.production.test_strip import PLACES, own_training
 from tests.configs import read
 from tests.runs import TINY
 from tests.trained import full_model, save_training

@@ -16,9 +16,9 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS, TRANSFORMS
 from torch import Tensor, nn
 
+from .cli import add_model_options, output_file, read_model
 from .inference_model import InferenceModel
 from .stock_config import type_name
-from .strip import add_model_options, output_file, read_model
 
 #: largest difference of probabilities to the model's; of logits as a share of the largest one
 TOLERANCE = 1e-4

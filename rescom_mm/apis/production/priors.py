@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..datasets import long_tailed_indices
-from ..utils.prior import estimate_prior
-from .cli import check_data_paths
+from ...datasets import long_tailed_indices
+from ...utils.prior import estimate_prior
+from ..cli import check_data_paths
+from .cli import add_model_options, output_file, read_model, with_options
 from .predict_logits import build_loader, predict_logits
-from .strip import add_model_options, output_file, read_model, with_options
 
 #: largest over smallest test class
 RATIOS = (2, 5, 10, 25, 50)

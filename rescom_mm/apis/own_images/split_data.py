@@ -9,20 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from ..datasets import long_tailed_indices
-from .own_images import ImageSource, add_source_options, find_source
-from .own_images.commands import source_command, train_command
-from .own_images.config import config_name
-from .own_images.copies import has_copy
-from .own_images.lists import (
+from ...datasets import long_tailed_indices
+from .commands import source_command, train_command
+from .config import config_name
+from .copies import has_copy
+from .lists import (
     differing,
     list_texts,
     make_out,
     read_unreadable,
     write_texts,
 )
-from .own_images.report import class_table, group_lines, number_of
-from .own_images.sizes import TEST_PER_CLASS, held_out
+from .report import class_table, group_lines, number_of
+from .sizes import TEST_PER_CLASS, held_out
+from .sources import ImageSource, add_source_options, find_source
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

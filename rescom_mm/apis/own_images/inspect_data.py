@@ -12,14 +12,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 
-from ..visualization import draw_class_counts
-from .check_data import missing_images
-from .memory import known_sizes
-from .own_images import ImageSource, add_source_options, find_source
-from .own_images.commands import source_command, train_command
-from .own_images.config import BASE, config_name, config_text, find_base
-from .own_images.decode import Checked, check_images
-from .own_images.lists import (
+from ...visualization import draw_class_counts
+from ..check_data import missing_images
+from ..memory import known_sizes
+from .commands import source_command, train_command
+from .config import BASE, config_name, config_text, find_base
+from .decode import Checked, check_images
+from .lists import (
     differing,
     list_texts,
     make_out,
@@ -28,7 +27,7 @@ from .own_images.lists import (
     write_texts,
     write_unreadable,
 )
-from .own_images.report import (
+from .report import (
     THRESHOLDS,
     class_table,
     class_warnings,
@@ -36,7 +35,8 @@ from .own_images.report import (
     group_lines,
     image_lines,
 )
-from .own_images.sizes import TEST_PER_CLASS, held_out, suggest_sizes
+from .sizes import TEST_PER_CLASS, held_out, suggest_sizes
+from .sources import ImageSource, add_source_options, find_source
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

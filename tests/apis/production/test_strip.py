@@ -9,10 +9,11 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 from PIL import Image
 
-from rescom_mm.apis import inspect_data, split_data, strip
-from rescom_mm.apis.inference_model import inference_model
-from rescom_mm.apis.predict_logits import build_loader, predict_logits
-from rescom_mm.apis.stock_config import stock_config
+from rescom_mm.apis.own_images import inspect_data, split_data
+from rescom_mm.apis.production import strip
+from rescom_mm.apis.production.inference_model import inference_model
+from rescom_mm.apis.production.predict_logits import build_loader, predict_logits
+from rescom_mm.apis.production.stock_config import stock_config
 from rescom_mm.datasets import DigitsLT
 from tests.configs import FILES, read
 from tests.runs import ROOT, SITECUSTOMIZE, TINY, load, run_tool, train
@@ -67,7 +68,7 @@ def run_alone(folder, jobs):
     (folder / 'jobs.json').write_text(json.dumps([
         {name: str(job[name]) for name in ('config', 'checkpoint', 'images', 'folder', 'out')}
         for job in jobs]))
-    run_tool(ROOT / 'tests' / 'apis' / 'alone.py', folder / 'jobs.json', cwd=folder,
+    run_tool(ROOT / 'tests' / 'apis' / 'production' / 'alone.py', folder / 'jobs.json', cwd=folder,
              env=dict(PYTHONPATH=str(folder)))
     return [dict(np.load(job['out'])) for job in jobs]
 

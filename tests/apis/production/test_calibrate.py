@@ -6,10 +6,15 @@ import torch
 from mmengine.config import Config
 from scipy.special import softmax
 
-from rescom_mm.apis import calibrate, priors
-from rescom_mm.apis.calibrate import calibration_error, fit_temperature, nll, shared_images
-from rescom_mm.apis.inference_model import inference_model
-from rescom_mm.apis.predict_logits import build_loader, predict_logits
+from rescom_mm.apis.production import calibrate, priors
+from rescom_mm.apis.production.calibrate import (
+    calibration_error,
+    fit_temperature,
+    nll,
+    shared_images,
+)
+from rescom_mm.apis.production.inference_model import inference_model
+from rescom_mm.apis.production.predict_logits import build_loader, predict_logits
 from rescom_mm.datasets import DigitsLT, OwnImages
 from tests.runs import TINY, load, train
 from tests.standin import write_folders

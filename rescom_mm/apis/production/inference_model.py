@@ -15,11 +15,11 @@ from mmengine.runner import CheckpointLoader
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ..models.classifiers.probe import image_shapes
-from ..models.heads import trained_prior_of
-from ..utils.options import init_parameters
-from ..utils.prior import Prior, read_prior
-from ..version import __version__
+from ...models.classifiers.probe import image_shapes
+from ...models.heads import trained_prior_of
+from ...utils.options import init_parameters
+from ...utils.prior import Prior, read_prior
+from ...version import __version__
 from .stock_config import stock_config
 
 
