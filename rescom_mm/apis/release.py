@@ -16,7 +16,7 @@ from typing import Any
 from ..utils.safe_load import UnsafeCheckpointError, safe_load
 from ..utils.whole_checkpoint import newest_resumable
 from ..version import __version__
-from . import strip
+from .production import strip
 
 # of results.json, what the index says of a run
 _SAID = ('config', 'seed', 'epochs', 'iterations', 'batch_size', 'commit', 'versions', 'hardware',

@@ -5,6 +5,7 @@ import importlib.util
 import re
 
 import torch
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
@@ -12,12 +13,11 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
+from rescom_mm.apis.production.inference_model import inference_model
 from rescom_mm.models import SiameseClassifier
 from rescom_mm.utils.options import init_parameters
 from rescom_mm.utils.safe_load import safe_load
 from tests.models.backbones import FAMILIES
-
-OURS = ('projector.', 'queue.', 'contrastive_loss.', 'head.loss_module.')
 
 
 def registered():
@@ -121,18 +121,24 @@ def evaluate(model, family):
 
 
 def strip_and_load(model, name, family, file):
-    """A stock classifier takes what is left without ours, strictly, and gives the same bits."""
+    """The pair that ``tools/model/strip.py`` writes is stock, loads, and gives the same bits."""
+    channels = family.channels
+    cfg = Config(dict(
+        model=dict(parts(name), type='SiameseClassifier'),  # no widths: as users' configs
+        data_preprocessor=dict(mean=[127.0] * channels, std=[64.0] * channels)))
+    cfg.model.head.loss = dict(type='SiamBSLoss')
     torch.save(dict(state_dict=model.state_dict()), file)
-    saved = safe_load(file)['state_dict']
-    config = parts(name)
-    config['head']['in_channels'] = model.head.in_channels
+    inference_model(cfg, file).save(file.with_name('stripped.pth'))
+    config = Config.fromfile(file.with_name('stripped.py'))
+    assert config.model.head.in_channels == model.head.in_channels
+    assert 'rescom_mm' not in str(config.to_dict())
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        stock = ImageClassifier(**config)
+        stock = MODELS.build(dict(config.model, data_preprocessor=config.data_preprocessor))
+    assert type(stock) is ImageClassifier
     missing, unexpected = stock.load_state_dict(
-        {key: value for key, value in saved.items() if not key.startswith(OURS)},
-        strict=not family.computed)
+        safe_load(file.with_name('stripped.pth'))['state_dict'], strict=not family.computed)
     assert not unexpected and all(re.search(family.computed, key) for key in missing)
-    inputs = torch.randn(2, family.channels, family.size, family.size)
+    inputs = torch.randn(2, channels, family.size, family.size)
     with torch.no_grad():
         assert torch.equal(model.eval()(inputs), stock.eval()(inputs))
 

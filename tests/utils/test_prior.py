@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 from sklearn.linear_model import LogisticRegression
 
-from rescom_mm.apis.priors import RATIOS, adjusted_accuracy, shift_table, shifted_indices
+from rescom_mm.apis.production.priors import RATIOS, adjusted_accuracy, shift_table, shifted_indices
 from rescom_mm.datasets import long_tailed_sizes
 from rescom_mm.utils.prior import estimate_prior, read_prior
 
@@ -108,6 +108,16 @@ def test_table():
     assert cells[-1][0] == 'backward 50'
     for _, images, raw, known, _ in (cells[4], cells[-1]):
         assert float(known) > float(raw) and int(images) < 200
+
+
+def test_table_of_few_images():
+    labels = np.repeat(np.arange(3), 20)
+    logits = np.eye(3)[labels]
+    lines = shift_table(logits, labels, [3, 2, 1], np.full(3, 1 / 3))
+    assert '| forward 50 | too few | | | |' in lines and '| backward 25 | too few | | | |' in lines
+    assert lines[2].startswith('| forward 2 | 44 | 100.0 |')
+    with pytest.raises(ValueError, match=r'every class; 1 have none \(the first is class 3\)'):
+        shift_table(np.eye(4)[labels], labels, [4, 3, 2, 1], np.full(4, 1 / 4))
 
 
 def test_read_prior(tmp_path):

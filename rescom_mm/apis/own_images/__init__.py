@@ -1,3 +1,1 @@
-from .sources import ImageSource, Part, add_source_options, find_source
-
-__all__ = ['ImageSource', 'Part', 'add_source_options', 'find_source']
+"""From one's own images to lists and a config: ``tools/data/inspect.py`` and ``split.py``."""

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-import rescom_mm
-
+from ...utils import project_folder
 from .lists import CLASSES
 from .sizes import Sizes
 from .sources import ImageSource
@@ -39,12 +38,18 @@ def find_base(given: Path | None) -> Path:
             raise ValueError(f'--base {given} is not for own images, or has no queue; give a '
                              f'config that inherits {BASE}')
         return given
-    package = Path(rescom_mm.__file__).resolve().parent
-    for folder in (package / '.mim', package.parent):
-        if (folder / BASE).is_file():
-            return folder / BASE
-    raise FileNotFoundError(f'{BASE} is neither beside the package ({package.parent}) nor in it; '
-                            'give --base, a copy of that file')
+    base = project_folder() / BASE
+    if not base.is_file():
+        raise FileNotFoundError(f'{base} does not exist; give --base, a copy of that file')
+    return base
+
+
+def python_text(text: str) -> str:
+    """A Python string of a name that others gave, for a config.
+
+    Where ``{{`` stood in one, mmengine would put something else there, quotes included.
+    """
+    return repr(text).replace('{', r'\x7b')
 
 
 def config_text(source: ImageSource, out: Path, config: Path, base: Path, sizes: Sizes) -> str:
@@ -71,10 +76,10 @@ def config_text(source: ImageSource, out: Path, config: Path, base: Path, sizes:
     lines = [
         f'"""ResCom on own images, {len(source.classes)} classes; by tools/data/inspect.py."""',
         '',
-        f'_base_ = {inherited!r}',
+        f'_base_ = {python_text(inherited)}',
         '',
-        f'data_root = {str(source.root.resolve())!r}  # the paths in the lists start here',
-        f'lists = {where!r}',
+        f'data_root = {python_text(str(source.root.resolve()))}  # paths in the lists start here',
+        f'lists = {python_text(where)}',
         '']
     for loader, file in (('train', 'train.txt'), ('val', val), ('test', 'test.txt')):
         lines += [f'{loader}_dataloader = dict(dataset=dict(',

@@ -91,7 +91,8 @@ def image_files(folder: Path, left_out: Counter[str]) -> list[str]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith('.')]
+        # sorted: the same path on every machine where two links lead to one folder
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
         prefix = '' if base == str(folder) else f'{Path(base).relative_to(folder).as_posix()}/'
         for name in files:
             ending = os.path.splitext(name)[1].lower()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,8 @@ def read_metadata(file: Path, label_column: str) -> Named:
         label_column: its name.
 
     Raises:
-        ValueError: with file and line, where it is malformed, lacks a column or a value, or gives
-            an image two labels.
+        ValueError: with file and line, where it is malformed, lacks a column or a value, gives an
+            image two labels, or names one outside its folder.
     """
     try:
         text = file.read_bytes().decode('utf-8-sig')
@@ -47,7 +48,10 @@ def read_metadata(file: Path, label_column: str) -> Named:
                     + ('name the column of the classes with --label-column'
                        if column == label_column else 'it holds the path of each image'))
             values.append(_value(row[column], column, f'{file}:{number}'))
-        path, label = values
+        path, label = os.path.normpath(values[0]), values[1]
+        if os.path.isabs(path) or path.split(os.sep)[0] == os.pardir:
+            raise ValueError(f'{file}:{number}: {values[0]!r} lies outside {file.parent}; move the '
+                             'image there, or give a list file in the place of the folder')
         line, other = first.setdefault(path, (number, label))
         if other != label:
             raise ValueError(f'{file}:{number}: {path!r} has label {label!r} here and {other!r} in '

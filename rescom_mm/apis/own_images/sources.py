@@ -161,7 +161,8 @@ def _folder_source(folder: Path, label_column: str) -> ImageSource:
     whole_numbers = all(name.isascii() and name.isdigit() for name in names)
     classes = sorted(names, key=(lambda name: (int(name), name)) if whole_numbers else None)
     ids = {name: label for label, name in enumerate(classes)}
-    parts = {split: Part([path for path, _ in images], np.array([ids[name] for _, name in images]))
+    parts = {split: Part([path for path, _ in images],
+                         np.array([ids[name] for _, name in images], int))
              for split, images in named.items()}
     return _checked(ImageSource(kind, folder, tuple(classes), parts, left_out))
 

@@ -71,6 +71,19 @@ def probe_shapes(model: Any) -> int | None:
     return None
 
 
+def image_shapes(backbone: nn.Module) -> list[tuple[int, int, int]]:
+    """``(channels, height, width)`` of images to try a built backbone with, the smallest first.
+
+    Transformers with fixed positions have one size, which they know.
+    """
+    size = getattr(backbone, 'img_size', None)
+    sizes = [(64, 64), (224, 224), (299, 299)] if size is None else [
+        (size, size) if isinstance(size, int) else (size[0], size[1])]
+    convolutions = (m for m in backbone.modules() if isinstance(m, nn.Conv2d))
+    channels = next((conv.in_channels for conv in convolutions), 3)
+    return [(channels, *size) for size in sizes]
+
+
 def _lacking(config: Any) -> list[str]:
     """Those of the widths that the class of a config takes and the config does not have."""
     if not isinstance(config, dict) or 'type' not in config:
@@ -102,10 +115,10 @@ def _untouched(*parts: nn.Module | None) -> Iterator[None]:
 def _features(backbone: nn.Module, neck: nn.Module | None) -> tuple[Any, str]:
     """Features of a blank image of the smallest size that the backbone takes; or None, and why."""
     reason = ''
-    for size in _image_sizes(backbone):
+    for shape in image_shapes(backbone):
         name = type(backbone).__name__
         try:
-            feats = backbone(torch.zeros(1, _in_channels(backbone), *size))
+            feats = backbone(torch.zeros(1, *shape))
             if neck is not None:
                 vector = getattr(_last(feats), 'ndim', 0) == 2
                 name = (f'neck {type(neck).__name__} after {name}, which gives {_shapes(feats)}'
@@ -181,15 +194,3 @@ def _shapes(feats: Any) -> Any:
     if isinstance(feats, (tuple, list)):
         return [_shapes(one) for one in feats]
     return list(feats.shape) if isinstance(feats, Tensor) else type(feats)
-
-
-def _image_sizes(backbone: nn.Module) -> list[tuple[int, int]]:
-    size = getattr(backbone, 'img_size', None)  # transformers with fixed positions have one
-    if size is None:
-        return [(64, 64), (224, 224), (299, 299)]
-    return [(size, size) if isinstance(size, int) else (size[0], size[1])]
-
-
-def _in_channels(backbone: nn.Module) -> int:
-    convolutions = (m for m in backbone.modules() if isinstance(m, nn.Conv2d))
-    return next((conv.in_channels for conv in convolutions), 3)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rescom_mm.apis.own_images import add_source_options, find_source
+from rescom_mm.apis.own_images.sources import add_source_options, find_source
 
 
 def touch(folder, *paths):

@@ -7,7 +7,7 @@ import pytest
 from mmpretrain.registry import DATASETS
 from PIL import Image
 
-from rescom_mm.apis import split_data
+from rescom_mm.apis.own_images import split_data
 from rescom_mm.datasets import long_tailed_sizes
 
 
@@ -18,7 +18,7 @@ def birds(tmp_path):
         (tmp_path / name / 'more').mkdir(parents=True)
         for i in range(total):
             path = tmp_path / name / ('more' if i % 2 else '.') / f'no {i}.PNG'
-            Image.new('RGB', (4, 4)).save(path)
+            Image.new('RGB', (4, 4), (i, total, 0)).save(path)
         (tmp_path / name / 'notes.txt').touch()
     (tmp_path / '.cache').mkdir()
     return tmp_path
@@ -56,7 +56,7 @@ def test_next_command(birds, capsys, monkeypatch):
     """On to inspect, which writes the config; where it is there, on to the training."""
     monkeypatch.chdir(birds.parent)
     split_data.main([str(birds), '--test-per-class', '2'])
-    assert f'next: python tools/data/inspect.py {birds} (' in capsys.readouterr().out
+    assert f'next: python tools/data/inspect.py {birds}\n' in capsys.readouterr().out
     (birds.parent / 'a config.py').touch()
     split_data.main([str(birds), '--test-per-class', '2', '--config', 'a config.py'])
     assert "next: python tools/train.py 'a config.py'" in capsys.readouterr().out
@@ -73,7 +73,7 @@ def test_small_classes_give_half(birds, capsys):
     train = np.bincount([int(label) for _, label in read(birds, 'train.txt')], minlength=6)
     assert (test + train).tolist() == [12, 1, 2, 3, 48, 24]
     said = capsys.readouterr().out
-    assert 'fewer than 12 test images, half of theirs, from 3 classes' in said
+    assert 'fewer than 12 test images, half of theirs at most, from 3 classes' in said
     assert 'no test image from 1 class with a single one, which is trained on: dodo' in said
 
 
@@ -84,6 +84,33 @@ def test_unreadable_images_are_left_out(birds, capsys):
     assert 'left out: 1 image that' in capsys.readouterr().out
     assert 'owl/no 0.PNG' not in {path for name in ('train.txt', 'test.txt')
                                   for path, _ in read(birds, name)}
+
+
+def test_copies_are_not_tested_on(birds, capsys):
+    """Whatever the seed: no test image is known from training."""
+    for k in range(0, 12, 2):
+        (birds / 'crow' / f'again {k}.png').write_bytes((birds / f'crow/no {k}.PNG').read_bytes())
+    (birds / 'wren' / 'link.png').symlink_to(birds / 'owl' / 'no 0.PNG')
+    (birds / 'dodo').mkdir()
+    for k in range(3):
+        (birds / 'dodo' / f'{k}.png').write_bytes(b'always the same')
+    for seed in range(5):
+        split_data.main([str(birds), '--test-per-class', '9', '--seed', str(seed), '--force'])
+        train, test = ({(birds / path).read_bytes() for path, _ in read(birds, name)}
+                       for name in ('train.txt', 'test.txt'))
+        assert not train & test
+        # crow, dodo, owl, wren; of 18 crows the six that have no copy
+        assert np.bincount([int(label) for _, label in read(birds, 'test.txt')]).tolist() == [
+            6, 0, 9, 9]
+        assert len(read(birds, 'train.txt')) + 24 == 84 + 6 + 1 + 3
+    assert ('17 images with a copy among the others: trained on, not tested on, so 1 '
+            'class without a test image: remove' in capsys.readouterr().out)
+    for name in ('crow', 'owl', 'wren'):
+        for path in (birds / name).rglob('*.*'):
+            path.unlink()
+            path.write_bytes(b'always the same')
+    with pytest.raises(SystemExit, match='has a copy among the others; remove the copies'):
+        split_data.main([str(birds), '--force'])
 
 
 def test_nothing_to_split(birds, capsys):

@@ -8,8 +8,7 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 from PIL import Image
 
-from rescom_mm.apis import inspect_data, split_data
-from rescom_mm.apis.own_images import config
+from rescom_mm.apis.own_images import config, inspect_data, split_data
 from rescom_mm.apis.own_images.sizes import suggest_sizes
 from tests.own_images import write_own_images
 from tests.runs import ROOT, TINY
@@ -178,14 +177,26 @@ def test_the_base_is_found_from_everywhere(here, capsys):
 
 
 def test_the_base_of_an_installed_package(tmp_path, monkeypatch):
-    """mim puts the configs into the package."""
-    monkeypatch.setattr(config.rescom_mm, '__file__', str(tmp_path / 'rescom_mm' / '__init__.py'))
-    with pytest.raises(FileNotFoundError, match=r'neither beside the package .* give --base'):
+    """The wheel has the configs in it."""
+    monkeypatch.setattr(config, 'project_folder', lambda: tmp_path)
+    with pytest.raises(FileNotFoundError, match=r'rescom_r50_custom\.py does not exist; give --b'):
         config.find_base(None)
-    inside = tmp_path / 'rescom_mm/.mim/configs/rescom/rescom_r50_custom.py'
+    inside = tmp_path / 'configs/rescom/rescom_r50_custom.py'
     inside.parent.mkdir(parents=True)
     inside.touch()
     assert config.find_base(None) == inside
+
+
+@pytest.mark.parametrize('name', ['{{ fileBasename }}', "{{{$HOME:x}}'", "'{{_base_.model}}\"",
+                                  'a\\x7b'])
+def test_a_name_stays_text_in_the_config(here, capsys, name):
+    """mmengine puts something else in the place of some names in braces."""
+    write_folders(here / name, crow=3, owl=3)
+    inspect(capsys, name, '--config', 'x.py')
+    split_data.main([name])
+    cfg = Config.fromfile('x.py')
+    assert cfg.data_root == str(here / name)
+    assert len(DATASETS.build(dict(cfg.train_dataloader.dataset, pipeline=[]))) == 4
 
 
 def test_names_of_configs(tmp_path):
@@ -200,10 +211,21 @@ def test_names_of_configs(tmp_path):
     (['nowhere'], 'nowhere does not exist'),
     (['x', '--base', 'none.py'], r'none\.py'),
     (['x', '--base', str(TINY)], 'is not for own images, or has no queue; give a config that'),
-    (['x', '--out', 'file/sub'], 'file')])
+    (['x', '--out', 'file/sub'], 'file'),
+    (['split'], 'class crow has no training image'),
+    (['outside'], r"metadata\.csv:3: 'crow/\.\./\.\./x/owl/0\.png' lies outside outside; move"),
+    (['absolute'], 'metadata.csv:2: .* lies outside absolute; move')])
 def test_errors_are_one_line(here, argv, message):
     write_folders(here / 'x', crow=3, owl=3)
     (here / 'file').touch()
+    write_folders(here / 'outside', crow=3)
+    for folder, rows in (
+            ('split/train', []), ('split/test', []), ('absolute', [f'{here}/x/crow/0.png,a']),
+            ('split', ['test/0.png,crow', 'test/1.png,owl']),
+            ('outside', ['crow/../crow/0.png,a', 'crow/../../x/owl/0.png,b'])):
+        (here / folder).mkdir(parents=True, exist_ok=True)
+        if rows:
+            (here / folder / 'metadata.csv').write_text('\n'.join(['file_name,label', *rows]))
     with pytest.raises(SystemExit, match=message) as error:
         inspect_data.main([*argv, '--no-decode'])
     assert '\n' not in str(error.value)

@@ -10,11 +10,11 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmpretrain.registry import DATA_SAMPLERS, DATASETS, METRICS, MODELS, TRANSFORMS
 
-from ..datasets import DigitsLT, OwnImages
-from ..datasets.cifar_lt import CIFARLT
-from ..datasets.list_benchmark import ListBenchmark
-from ..datasets.list_file import list_entries
-from ..datasets.own_images import EXTENSIONS
+from ...datasets import DigitsLT, OwnImages
+from ...datasets.cifar_lt import CIFARLT
+from ...datasets.list_benchmark import ListBenchmark
+from ...datasets.list_file import list_entries
+from ...datasets.own_images import EXTENSIONS
 
 _STOCK = ('mmpretrain', 'mmengine', 'mmcv', 'torch', 'torchvision')
 _CLASSIFIERS = ('SiameseClassifier', 'ImageClassifier')
@@ -71,7 +71,7 @@ def _without(options: dict, names: tuple[str, ...]) -> dict:
     return {name: value for name, value in options.items() if name not in names}
 
 
-def _name(kind: Any) -> str:
+def type_name(kind: Any) -> str:
     """The name of a type, without its scope."""
     return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
 
@@ -81,19 +81,19 @@ def _model(cfg: Config, remarks: list[str]) -> tuple[dict, dict]:
     model = _plain(cfg.model)
     preprocessor = model.pop('data_preprocessor', None) or _plain(cfg.get('data_preprocessor'))
     preprocessor = preprocessor or {}
-    if _name(preprocessor.get('type', 'SiameseDataPreprocessor')) == 'SiameseDataPreprocessor':
+    if type_name(preprocessor.get('type', 'SiameseDataPreprocessor')) == 'SiameseDataPreprocessor':
         if preprocessor.get('channels_last'):
             remarks.append('channels_last: no stock equal; the logits are equal up to rounding')
         preprocessor = dict(_without(preprocessor, _PREPROCESSOR_TRAINING),
                             type='ClsDataPreprocessor')
-    if _name(model['type']) not in _CLASSIFIERS:
+    if type_name(model['type']) not in _CLASSIFIERS:
         return model, preprocessor
     model = dict(_without(model, _MODEL_TRAINING), type='ImageClassifier')
     for part in ('backbone', 'neck', 'head'):
         if isinstance(model.get(part), dict):
             model[part] = _without(model[part], ('init_cfg', ))
     backbone, head = model['backbone'], model['head']
-    if _name(backbone['type']) == 'FrozenConvResNet':
+    if type_name(backbone['type']) == 'FrozenConvResNet':
         model['backbone'] = dict(_without(backbone, ('trainable_blocks', )), type='ResNet')
     model['head'] = dict(_without(head, _HEAD_TRAINING), type=head.get('of', head['type']))
     return model, preprocessor
@@ -104,7 +104,8 @@ def _loader(loader: dict, remarks: list[str]) -> dict:
     dataset = loader.get('dataset') or {}
     if 'type' not in dataset:
         return loader
-    pipeline = [dict(step, type='LoadImageFromFile') if _name(step['type']) == 'LoadImage' else step
+    pipeline = [dict(step, type='LoadImageFromFile')
+                if type_name(step['type']) == 'LoadImage' else step
                 for step in dataset.pop('pipeline', [])]
     loader['dataset'] = _dataset(dataset, remarks)
     if loader['dataset'].get('data_root') == OWN_FOLDER:  # what was in memory is in files now
@@ -151,8 +152,8 @@ def _metrics(evaluator: Any) -> list[dict]:
     metrics = _plain(evaluator) or []
     metrics = metrics if isinstance(metrics, list) else [metrics]
     kept = [metric for metric in metrics
-            if _name(metric['type']) not in ('ShotAccuracy', 'CalibrationError')]
-    if not any(_name(metric['type']) == 'Accuracy' for metric in kept):
+            if type_name(metric['type']) not in ('ShotAccuracy', 'CalibrationError')]
+    if not any(type_name(metric['type']) == 'Accuracy' for metric in kept):
         kept.insert(0, dict(type='Accuracy', topk=(1, )))
     return kept
 
@@ -170,5 +171,5 @@ def _foreign(part: Any, registry: Registry) -> list[str]:
     kind = part.get('type')
     cls = registry.get(kind) if isinstance(kind, str) else kind
     if cls is not None and cls.__module__.partition('.')[0] not in _STOCK:
-        found.append(_name(kind))
+        found.append(type_name(kind))
     return found

@@ -1,6 +1,6 @@
 """Stripped models under stock mmpretrain, in a process that rescom_mm is no part of.
 
-``python tests/apis/alone.py JOBS.json``: a list of dicts with ``config``, ``checkpoint``,
+``python alone.py JOBS.json``: a list of dicts with ``config``, ``checkpoint``,
 ``images`` (uint8 ``[N, 3, H, W]`` as ``.npy``, in the order that the data set gives) and ``folder``
 (of class folders, for mmpretrain's ``test.py``). What it finds is written into each job's ``out``
 (``.npz``): logits, the Inferencer's answer for one image file, and test.py's accuracy.

@@ -1,8 +1,10 @@
-"""Makes a checkpoint for inference: ``tools/model/strip.py``."""
+"""What the tools for trained models have in common."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,17 +41,35 @@ def read_model(args: argparse.Namespace) -> tuple[Config, InferenceModel]:
 def output_file(name: str, inputs: Sequence[str], endings: Sequence[str] = ('.pth', )) -> Path:
     """Where a model goes.
 
+    Args:
+        name: of the file; its folder is made where it is missing.
+        inputs: files that are read.
+        endings: that it may have; beside a ``.pth`` goes its config.
+
     Raises:
-        SystemExit: for another ending, or if it, or the config beside it, is one of the inputs.
+        SystemExit: for another ending, if it or the config beside it is one of the inputs, or if
+            nothing can be written there.
     """
     out = Path(name).expanduser()
     if out.suffix not in endings:
         raise SystemExit(f'{out}: the name must end in {" or ".join(endings)}')
     given = {Path(file).resolve() for file in inputs}
-    for file in (out, out.with_suffix('.py')):
+    for file in (out, out.with_suffix('.py')) if out.suffix == '.pth' else (out, ):
         if file.resolve() in given:
             raise SystemExit(f'{file} is read, and would be overwritten; give another name')
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SystemExit(f'{out.parent} cannot be made ({error.strerror}); give another folder'
+                         ) from error
+    if not os.access(out.parent, os.W_OK):
+        raise SystemExit(f'{out.parent} cannot be written to; give another folder')
     return out
+
+
+def with_options(error: ValueError) -> str:
+    """A message on a prior, with the command's option in the place of the argument's name."""
+    return re.sub('^(test|trained)_prior', r'--\1-prior', str(error))
 
 
 def write_pair(found: InferenceModel, out: Path) -> None:
@@ -61,35 +81,3 @@ def write_pair(found: InferenceModel, out: Path) -> None:
           + ('' if found.counts is None else f', {sum(found.counts)} training images'))
     for remark in found.remarks:
         print(remark)
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Options of ``tools/model/strip.py``."""
-    parser = argparse.ArgumentParser(
-        description='Write an inference checkpoint (no projector, queue, optimiser, EMA source), '
-        'and beside it a config of stock mmpretrain components.')
-    add_model_options(parser)
-    parser.add_argument('out', nargs='?', help='the new checkpoint, OUT.pth; its config is OUT.py '
-                        '(default: CHECKPOINT_stripped.pth)')
-    parser.add_argument('--test-prior', metavar='PRIOR', help='adjust to this class prior of the '
-                        'images to classify: uniform, train, or a file of a number a line')
-    parser.add_argument('--trained-prior', metavar='PRIOR', help='the prior that the logits stand '
-                        'for; needed only where it is not known (after plain cross-entropy: train)')
-    args = parser.parse_args(argv)
-    if args.trained_prior and not args.test_prior:
-        parser.error('--trained-prior needs --test-prior')
-    return args
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point of ``tools/model/strip.py``."""
-    args = parse_args(argv)
-    default = str(Path(args.checkpoint).with_suffix('')) + '_stripped.pth'
-    out = output_file(args.out or default, [args.config, args.checkpoint])
-    _, found = read_model(args)
-    if args.test_prior:
-        try:
-            found.adjust(args.test_prior, args.trained_prior)
-        except ValueError as error:
-            raise SystemExit(str(error).replace('_prior', '-prior')) from error
-    write_pair(found, out)

@@ -9,10 +9,18 @@ import torch
 from mmengine.config import Config
 from scipy.special import softmax
 
-from rescom_mm.apis import export
-from rescom_mm.apis.export import Deployed, image_size, largest_differences, load_exported
-from rescom_mm.apis.inference_model import inference_model
-from tests.apis.test_strip import PLACES, own_training
+from rescom_mm.apis.production import export
+from rescom_mm.apis.production.cli import output_file
+from rescom_mm.apis.production.export import (
+    Deployed,
+    image_size,
+    largest_differences,
+    load_exported,
+    loads_files,
+)
+from rescom_mm.apis.production.inference_model import inference_model
+from rescom_mm.datasets.transforms import LoadImage
+from tests.apis.production.test_strip import PLACES, own_training
 from tests.configs import read
 from tests.runs import TINY
 from tests.trained import full_model, save_training
@@ -108,6 +116,21 @@ def test_image_size():
     dataset.data_root = 'none'
     with pytest.raises(ValueError, match='give --size HEIGHT WIDTH'):
         image_size(dataset.pipeline, dataset)
+
+
+def test_files_are_loaded_as_bgr():
+    for step in ('LoadImage', 'LoadImageFromFile', 'mmpretrain.LoadImageFromFile', LoadImage):
+        assert loads_files([dict(type=step), dict(type='PackInputs')])
+    assert not loads_files([dict(type='PackInputs')])
+
+
+def test_exports_lie_beside_the_config(tmp_path):
+    """Only a pair has a config of the same name."""
+    for ending in ('.onnx', '.pt2', '.txt'):
+        out = tmp_path / f'birds{ending}'
+        assert output_file(str(out), [str(tmp_path / 'birds.py')], (ending, )) == out
+    with pytest.raises(SystemExit, match=r'birds\.py is read, and would be overwritten'):
+        output_file(str(tmp_path / 'birds.pth'), [str(tmp_path / 'birds.py')])
 
 
 def test_wrong_files_are_not_written(digits, tmp_path, monkeypatch):

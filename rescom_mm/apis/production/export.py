@@ -16,13 +16,13 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS, TRANSFORMS
 from torch import Tensor, nn
 
+from .cli import add_model_options, output_file, read_model
 from .inference_model import InferenceModel
-from .strip import add_model_options, output_file, read_model
+from .stock_config import type_name
 
 #: largest difference of probabilities to the model's; of logits as a share of the largest one
 TOLERANCE = 1e-4
 OUTPUTS = ('scores', 'logits')
-_LOADERS = ('LoadImageFromFile', 'LoadImage')
 _BATCHES = (1, 2, 5)
 
 
@@ -64,6 +64,11 @@ class Deployed(nn.Module):
         return logits.softmax(-1), logits
 
 
+def loads_files(pipeline: Sequence[dict]) -> bool:
+    """Whether a pipeline decodes files, which gives BGR; what data sets hold in memory is RGB."""
+    return any(type_name(step['type']).startswith('Load') for step in pipeline)
+
+
 def image_size(pipeline: Sequence[dict], dataset: dict) -> tuple[int, int]:
     """Height and width of what a test pipeline gives, for images of any size.
 
@@ -75,7 +80,7 @@ def image_size(pipeline: Sequence[dict], dataset: dict) -> tuple[int, int]:
         ValueError: if they differ from image to image.
     """
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        steps = [TRANSFORMS.build(dict(step)) for step in pipeline if step['type'] not in _LOADERS]
+        steps = [TRANSFORMS.build(dict(step)) for step in pipeline if not loads_files([step])]
         sizes = set()
         for height, width in ((640, 480), (700, 900)):
             item: Any = dict(img=np.zeros((height, width, 3), np.uint8),
@@ -212,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                              'onnxscript') from error
     cfg, found = read_model(args)
     dataset = cfg.test_dataloader.dataset
-    rgb = not any(step['type'] in _LOADERS for step in dataset.pipeline)
+    rgb = not loads_files(dataset.pipeline)
     try:
         size = tuple(args.size) if args.size else image_size(dataset.pipeline, dataset)
         deployed = Deployed(found.model, rgb).eval()
@@ -223,7 +228,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             if not max(largest.values()) <= TOLERANCE:
                 raise ValueError(f'the exported model differs from the trained one by {largest}: '
                                  'it is not written; please report it with the config')
-            out.parent.mkdir(parents=True, exist_ok=True)
             out.write_bytes(file.read_bytes())
     except ValueError as error:
         raise SystemExit(str(error)) from error

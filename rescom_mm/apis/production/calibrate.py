@@ -15,10 +15,10 @@ from mmpretrain.registry import DATASETS
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from ..evaluation import CalibrationError
-from .cli import check_data_paths
+from ...evaluation import CalibrationError
+from ..cli import check_data_paths
+from .cli import add_model_options, output_file, read_model, write_pair
 from .predict_logits import build_loader, predict_logits
-from .strip import add_model_options, output_file, read_model, write_pair
 
 _LIMITS = (0.01, 100.0)
 

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ..datasets import long_tailed_indices
-from .inspect_data import tool
-from .own_images import ImageSource, add_source_options, find_source
-from .own_images.config import config_name
-from .own_images.lists import (
+from ...datasets import long_tailed_indices
+from .commands import source_command, train_command
+from .config import config_name
+from .copies import has_copy
+from .lists import (
     differing,
     list_texts,
     make_out,
     read_unreadable,
     write_texts,
 )
-from .own_images.report import class_table, group_lines, number_of
-from .own_images.sizes import TEST_PER_CLASS, held_out
+from .report import class_table, group_lines, number_of
+from .sizes import TEST_PER_CLASS, held_out
+from .sources import ImageSource, add_source_options, find_source
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -30,7 +30,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Split your own images into a training list and a balanced test list: '
         'train.txt and test.txt ("relative/path label" a line) and classes.txt. Images that '
-        'inspect.py could not read are left out.')
+        'inspect.py could not read are left out; those with copies are in the training list.')
     add_source_options(parser)
     parser.add_argument('--test-per-class', type=int, default=TEST_PER_CLASS,
                         help='test images of each class; a class gives half of its images at most, '
@@ -48,7 +48,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def split_labels(labels: np.ndarray, test_per_class: int, imbalance_factor: float | None,
-                 seed: int) -> tuple[np.ndarray, np.ndarray]:
+                 seed: int, shared: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Chooses a balanced test set and, from the rest, the training set.
 
     Args:
@@ -57,12 +57,13 @@ def split_labels(labels: np.ndarray, test_per_class: int, imbalance_factor: floa
             gives half of them, rounded down: so one with a single image gives none.
         imbalance_factor: of the training set; None keeps all that is not in the test set.
         seed: of NumPy's legacy generator, whose stream is the same on every machine.
+        shared: ``[N]`` booleans: images that are there twice, which are not tested on.
 
     Returns:
         Positions of the training and of the test images, each ascending.
 
     Raises:
-        ValueError: if no class has two images, or a class is too small for the imbalance factor.
+        ValueError: if no image can be tested on, or a class is too small for the imbalance factor.
     """
     sizes = np.bincount(labels)
     if test_per_class < 1:
@@ -71,10 +72,14 @@ def split_labels(labels: np.ndarray, test_per_class: int, imbalance_factor: floa
         raise ValueError(f'--seed must lie in 0 ... 2^32 - 1, got {seed}')
     if sizes.max() < 2:
         raise ValueError('no class has two images: none can be put apart to test on')
+    free = np.ones(len(labels), bool) if shared is None else ~shared
     generator = np.random.RandomState(seed)
     test = np.sort(np.concatenate([
-        generator.permutation(np.flatnonzero(labels == label))[:number]
+        generator.permutation(np.flatnonzero((labels == label) & free))[:number]
         for label, number in enumerate(held_out(sizes, test_per_class))]))
+    if not test.size:
+        raise ValueError('every image that could be tested on has a copy among the others; remove '
+                         'the copies')
     train = np.setdiff1d(np.arange(len(labels)), test)
     if imbalance_factor is not None:
         # the profile falls with the class id: number the classes by their size for it
@@ -95,7 +100,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             return
         out = make_out(args.source, args.out)
         source = found.without(read_unreadable(out))
-        split = split_source(source, args)
+        shared = has_copy(source.parts['train'].paths, source.root)
+        split = split_source(source, shared, args)
         texts = {out / name: text for name, text in list_texts(split).items()}
         other = [] if args.force else differing(texts)
         if other:
@@ -105,14 +111,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         raise SystemExit(f'{args.source}: {error}') from error
     _print_split(found, source, split, args)
+    if shared.any():
+        untested = int(((split.counts('test') == 0) & (source.counts() > 1)).sum())
+        print(f'{number_of(int(shared.sum()), "image")} with a copy among the others: trained on, '
+              'not tested on' + (f', so {number_of(untested, "class", "classes")} without a '
+                                 'test image: remove the copies' if untested else ''))
     print(f'written: train.txt, test.txt and classes.txt in {out}')
     print(f'next: {next_command(args)}')
 
 
-def split_source(source: ImageSource, args: argparse.Namespace) -> ImageSource:
-    """The source with parts ``train`` and ``test``, chosen by the options."""
+def split_source(source: ImageSource, shared: np.ndarray, args: argparse.Namespace) -> ImageSource:
+    """The source with parts ``train`` and ``test``, see :func:`split_labels`."""
     images = source.parts['train']
-    positions = split_labels(images.labels, args.test_per_class, args.imbalance_factor, args.seed)
+    positions = split_labels(images.labels, args.test_per_class, args.imbalance_factor, args.seed,
+                             shared)
     parts = {name: images.keep(kept) for name, kept in zip(('train', 'test'), positions)}
     return replace(source, parts=parts)
 
@@ -121,9 +133,8 @@ def next_command(args: argparse.Namespace) -> str:
     """Training, where the config of ``inspect.py`` is there; else ``inspect.py``."""
     config = args.config or Path(config_name(args.source))
     if config.is_file():
-        return f'{tool("train.py")} {shlex.quote(str(config))}'
-    return (f'{tool("data/inspect.py")} {shlex.quote(str(args.source))} (with the same options of '
-            f'the source), which writes the config {config}')
+        return train_command(config)
+    return source_command('data/inspect.py', args)
 
 
 def _print_split(found: ImageSource, source: ImageSource, split: ImageSource,
@@ -137,9 +148,9 @@ def _print_split(found: ImageSource, source: ImageSource, split: ImageSource,
     if lost:
         print(f'left out: {number_of(lost, "image")} that inspect.py could not read')
     fewer, none = np.flatnonzero((test > 0) & (test < args.test_per_class)), np.flatnonzero(
-        test == 0)
+        source.counts() == 1)
     if fewer.size:
-        print(f'fewer than {args.test_per_class} test images, half of theirs, from '
+        print(f'fewer than {args.test_per_class} test images, half of theirs at most, from '
               f'{number_of(fewer.size, "class", "classes")}; with --test-per-class '
               f'{test[test > 0].min()} all would give the same')
     if none.size:

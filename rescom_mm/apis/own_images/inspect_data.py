@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,13 +12,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 
-from ..visualization import draw_class_counts
-from .check_data import missing_images
-from .memory import known_sizes
-from .own_images import ImageSource, add_source_options, find_source
-from .own_images.config import BASE, config_name, config_text, find_base
-from .own_images.decode import Checked, check_images
-from .own_images.lists import (
+from ...visualization import draw_class_counts
+from ..check_data import missing_images
+from ..memory import known_sizes
+from .commands import source_command, train_command
+from .config import BASE, config_name, config_text, find_base
+from .decode import Checked, check_images
+from .lists import (
     differing,
     list_texts,
     make_out,
@@ -29,7 +27,7 @@ from .own_images.lists import (
     write_texts,
     write_unreadable,
 )
-from .own_images.report import (
+from .report import (
     THRESHOLDS,
     class_table,
     class_warnings,
@@ -37,7 +35,8 @@ from .own_images.report import (
     group_lines,
     image_lines,
 )
-from .own_images.sizes import TEST_PER_CLASS, held_out, suggest_sizes
+from .sizes import TEST_PER_CLASS, held_out, suggest_sizes
+from .sources import ImageSource, add_source_options, find_source
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -59,6 +58,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.workers < 1:
         parser.error(f'--workers must be at least 1, got {args.workers}')
+    if args.config is not None and args.config.suffix != '.py':
+        parser.error(f'--config {args.config}: the name must end in .py')
     return args
 
 
@@ -114,7 +115,8 @@ def inspect_images(args: argparse.Namespace) -> None:
     if kept:
         print(f'left as they are, with another content than now: {", ".join(map(str, kept))} '
               '(--force writes them anew)')
-    print(f'next: {next_command(args, source.is_split, config)}')
+    print('next:', train_command(config) if source.is_split else
+          source_command('data/split.py', args))
 
 
 def look_at_files(sources: Sequence[ImageSource], args: argparse.Namespace) -> dict[str, Checked]:
@@ -136,24 +138,6 @@ def memory_lines(config: Path) -> list[str]:
         model = MODELS.build(cfg.model)
     images = cfg.train_dataloader.batch_size
     return [f'memory at {images} images a step, activations aside:', *known_sizes(model, images)]
-
-
-def next_command(args: argparse.Namespace, is_split: bool, config: Path) -> str:
-    """The command to go on with."""
-    if is_split:
-        return f'{tool("train.py")} {shlex.quote(str(config))}'
-    given = {'--out': args.out, '--images': args.images, '--classes': args.classes,
-             '--config': args.config,
-             '--label-column': args.label_column if args.label_column != 'label' else None}
-    return ' '.join([tool('data/split.py'), shlex.quote(str(args.source)), *(
-        f'{option} {shlex.quote(str(value))}' for option, value in given.items() if value)])
-
-
-def tool(name: str) -> str:
-    """How to call another tool of the folder that this one was started from."""
-    here = Path(sys.argv[0])
-    folder = here.parent.parent if here.parent.name == 'data' else Path('tools')
-    return f'python {shlex.quote((folder / name).as_posix())}'
 
 
 def _print_classes(source: ImageSource, args: argparse.Namespace) -> None:

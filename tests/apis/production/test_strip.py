@@ -9,10 +9,11 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 from PIL import Image
 
-from rescom_mm.apis import strip
-from rescom_mm.apis.inference_model import inference_model
-from rescom_mm.apis.predict_logits import build_loader, predict_logits
-from rescom_mm.apis.stock_config import stock_config
+from rescom_mm.apis.own_images import inspect_data, split_data
+from rescom_mm.apis.production import strip
+from rescom_mm.apis.production.inference_model import inference_model
+from rescom_mm.apis.production.predict_logits import build_loader, predict_logits
+from rescom_mm.apis.production.stock_config import stock_config
 from rescom_mm.datasets import DigitsLT
 from tests.configs import FILES, read
 from tests.runs import ROOT, SITECUSTOMIZE, TINY, load, run_tool, train
@@ -67,7 +68,7 @@ def run_alone(folder, jobs):
     (folder / 'jobs.json').write_text(json.dumps([
         {name: str(job[name]) for name in ('config', 'checkpoint', 'images', 'folder', 'out')}
         for job in jobs]))
-    run_tool(ROOT / 'tests' / 'apis' / 'alone.py', folder / 'jobs.json', cwd=folder,
+    run_tool(ROOT / 'tests' / 'apis' / 'production' / 'alone.py', folder / 'jobs.json', cwd=folder,
              env=dict(PYTHONPATH=str(folder)))
     return [dict(np.load(job['out'])) for job in jobs]
 
@@ -245,9 +246,53 @@ def test_a_head_that_folds_nothing_is_left_as_it_is(tmp_path):
         found.adjust('uniform')
 
 
+def test_names_of_folders_stay_text(tmp_path):
+    """Quotes, and what mmengine would put something else for."""
+    data = tmp_path / '{{$HOME:x}} {{ fileBasename }} "\''
+    cfg = read('rescom_tiny_digits-lt')
+    save_training(tmp_path / 'full.pth', full_model(cfg), '0123456789', [5] * 10)
+    cfg.test_dataloader.dataset = dict(type='OwnImages', data_root=str(data), pipeline=[])
+    found = inference_model(cfg, tmp_path / 'full.pth')
+    pair = tmp_path / 'O\'Neil\'s "birds"' / 'größe.py'
+    found.save(pair.with_suffix('.pth'))
+    saved = Config.fromfile(pair)
+    assert saved.load_from == str(pair.with_suffix('.pth'))
+    assert saved.test_dataloader.dataset.data_root == str(data)
+
+
+def test_lists_of_own_images_are_read_the_same(tmp_path, monkeypatch):
+    """A config as inspect.py writes it."""
+    write_folders(tmp_path / "o'brien", crow=6, owl=4, dodo=1)
+    (tmp_path / 'base.py').write_text(f"_base_ = {str(FILES['rescom_r50_custom'])!r}\n"
+                                      'model = dict(backbone=dict(depth=18))\n')
+    monkeypatch.chdir(tmp_path)
+    inspect_data.main(["o'brien", '--base', 'base.py', '--config', 'x.py'])
+    split_data.main(["o'brien"])
+    cfg = Config.fromfile('x.py')
+    ours, theirs = (DATASETS.build(one['test_dataloader']['dataset'])
+                    for one in (cfg, stock_config(cfg)[0]))
+    assert type(theirs).__name__ == 'CustomDataset'
+    assert theirs.CLASSES == ours.CLASSES == ('crow', 'dodo', 'owl') and len(ours) == 5
+    assert [theirs.get_data_info(i) for i in range(5)] == [
+        {**ours.get_data_info(i)} for i in range(5)]
+
+
+def test_grey_models_are_folded_too(tmp_path):
+    cfg = read('ce_tiny_digits-lt')
+    cfg.model.backbone = dict(type='LeNet5')
+    cfg.model.head.in_channels = 120
+    cfg.data_preprocessor = dict(mean=[127.0], std=[64.0])
+    save_training(tmp_path / 'full.pth', full_model(cfg), '0123456789', [5] * 10)
+    found = inference_model(cfg, tmp_path / 'full.pth')
+    bias = found.model.head.fc.bias.clone()
+    found.divide(2.0)
+    torch.testing.assert_close(found.model.head.fc.bias * 2, bias)
+
+
 def test_what_does_not_fit_is_said_in_one_line(digits, tmp_path):
     _, _, checkpoint = digits
     other = FILES['rescom_r32_cifar100-lt-if100']
+    (tmp_path / 'file').touch()
     for argv, message in (
             ([TINY, tmp_path / 'none.pth'], 'none.pth does not exist'),
             ([other, checkpoint, tmp_path / 'x.pth'], "is not of this config's model: it has no"),
@@ -256,7 +301,10 @@ def test_what_does_not_fit_is_said_in_one_line(digits, tmp_path):
             ([TINY, checkpoint, tmp_path / 'x.pth', '--cfg-options', 'model.head.num_classes=7'],
              r'head.fc.weight is \[10, 64\] in it, \[7, 64\] in the model'),
             ([TINY, checkpoint, tmp_path / 'x.pth', '--test-prior', 'equal'],
-             "test-prior: equal is no file; give 'uniform'")):
+             "^--test-prior: equal is no file; give 'uniform'"),
+            ([TINY, checkpoint, tmp_path / 'x.pth', '--test-prior', 'my_prior.txt'],
+             '^--test-prior: my_prior.txt is no file'),
+            ([TINY, checkpoint, tmp_path / 'file' / 'x.pth'], 'file cannot be made .*another fol')):
         with pytest.raises(SystemExit, match=message) as error:
             strip.main([*map(str, argv)])
         assert '\n' not in str(error.value)

@@ -6,10 +6,15 @@ import torch
 from mmengine.config import Config
 from scipy.special import softmax
 
-from rescom_mm.apis import calibrate, priors
-from rescom_mm.apis.calibrate import calibration_error, fit_temperature, nll, shared_images
-from rescom_mm.apis.inference_model import inference_model
-from rescom_mm.apis.predict_logits import build_loader, predict_logits
+from rescom_mm.apis.production import calibrate, priors
+from rescom_mm.apis.production.calibrate import (
+    calibration_error,
+    fit_temperature,
+    nll,
+    shared_images,
+)
+from rescom_mm.apis.production.inference_model import inference_model
+from rescom_mm.apis.production.predict_logits import build_loader, predict_logits
 from rescom_mm.datasets import DigitsLT, OwnImages
 from tests.runs import TINY, load, train
 from tests.standin import write_folders
@@ -115,6 +120,8 @@ def test_prior_tool(digits, tmp_path, capsys):
     said = capsys.readouterr().out
     assert 'class prior of 500 images' in said and '| backward 50 | 135 |' in said
     found = np.loadtxt(out)
+    with pytest.raises(SystemExit, match=r'must end in \.txt'):
+        priors.main([str(TINY), str(digits), str(tmp_path / 'prior')])
     assert found.shape == (10, ) and found.sum() == pytest.approx(1, abs=1e-6) and found.min() > 0
     with pytest.raises(SystemExit, match='trained-prior is not set'):
         priors.main([str(TINY), str(digits), str(out), '--cfg-options',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,11 @@ from mmengine.runner import CheckpointLoader
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ..models.heads import trained_prior_of
-from ..utils.prior import Prior, read_prior
-from ..version import __version__
+from ...models.classifiers.probe import image_shapes
+from ...models.heads import trained_prior_of
+from ...utils.options import init_parameters
+from ...utils.prior import Prior, read_prior
+from ...version import __version__
 from .stock_config import stock_config
 
 
@@ -73,12 +74,14 @@ class InferenceModel:
         state = {name: value.contiguous().clone()
                  for name, value in self.model.state_dict().items()}
         torch.save(dict(meta=self.meta, state_dict=state), file)
-        # mmengine fills that in: the pair may be moved
-        weights = '{{ fileDirname }}/{{ fileBasenameNoExtension }}.pth'
-        text = Config(dict(self.config, load_from=weights)).pretty_text
+        # the only name in braces that mmengine is to fill in: the pair may be moved, and its folder
+        # may have a quote in its name
+        weights = 'r"""{{ fileDirname }}/{{ fileBasenameNoExtension }}.pth"""'
+        text = Config(self.config).pretty_text.replace('{{', r'{\x7b')
         remarks = ''.join(f'# {remark}\n' for remark in self.remarks)
-        file.with_suffix('.py').write_text(f'# Inference with {file.name}, written by rescom_mm '
-                                           f'{__version__}\n{remarks}{text}')
+        file.with_suffix('.py').write_text(
+            f'# Inference with {file.name}, written by rescom_mm {__version__}\n{remarks}'
+            f'{text}load_from = {weights}\n', encoding='utf-8')
 
 
 def inference_model(cfg: Config, checkpoint: str | Path) -> InferenceModel:
@@ -125,8 +128,8 @@ def _note_prior(found: InferenceModel, head: dict) -> None:
 
 def _fill_width(head: dict, state: dict[str, Tensor]) -> None:
     """Gives the head's config the width that a training reads off the backbone."""
-    accepted = inspect.signature(MODELS.get(head['type'])).parameters
-    if head.get('in_channels') is None and 'in_channels' in accepted:
+    cls = MODELS.get(head['type']) if isinstance(head['type'], str) else head['type']
+    if head.get('in_channels') is None and 'in_channels' in init_parameters(cls):
         first = next((value for name, value in state.items()
                       if name.startswith('head.') and value.ndim == 2), None)
         if first is not None:
@@ -145,7 +148,8 @@ def _load(model: nn.Module, state: dict[str, Tensor], checkpoint: Any) -> None:
             raise ValueError(f"{checkpoint} is not of this config's model: {name} is "
                              f'{list(state[name].shape)} in it, {list(value.shape)} in the model; '
                              'give the config that it was trained with')
-    model.load_state_dict({name: state[name] for name in wanted})
+    # not strictly: SwinTransformerV2 computes some of its buffers anew, and takes none for them
+    model.load_state_dict({name: state[name] for name in wanted}, strict=False)
 
 
 def _meta(meta: dict) -> dict[str, Any]:
@@ -158,8 +162,6 @@ def _meta(meta: dict) -> dict[str, Any]:
         kept['class_counts'] = {name: [int(n) for n in counts]
                                 for name, counts in dataset['class_counts'].items()}
     found: dict[str, Any] = dict(dataset_meta=kept, rescom_mm_version=__version__)
-    if 'classes' in kept:
-        found['CLASSES'] = kept['classes']  # where mmcls looked for them
     for name in ('epoch', 'iter'):
         if name in meta:
             found[name] = int(meta[name])
@@ -201,13 +203,10 @@ def _fold(model: Any, factor: float, shift_C: Tensor) -> None:
 
 def _features(model: Any) -> Any:
     """Features of four random images, of a size that the backbone takes."""
-    sizes = getattr(model.backbone, 'img_size', None)
-    sizes = [sizes] if sizes else [64, 224, 299]
     generator = torch.Generator().manual_seed(0)
-    for size in sizes:
-        shape = (size, size) if isinstance(size, int) else tuple(size)
+    for shape in image_shapes(model.backbone):
         try:
-            return model.extract_feat(torch.randn(4, 3, *shape, generator=generator))
+            return model.extract_feat(torch.randn(4, *shape, generator=generator))
         except (RuntimeError, ValueError, AssertionError) as error:
             reason = error
-    raise ValueError(f'{type(model.backbone).__name__} takes no image of {sizes} pixels: {reason}')
+    raise ValueError(f'{type(model.backbone).__name__} takes no image of {shape} values: {reason}')

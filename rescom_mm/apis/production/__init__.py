@@ -1,0 +1,1 @@
+"""From a training to an inference model: ``tools/model/``."""
