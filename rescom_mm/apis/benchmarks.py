@@ -11,9 +11,10 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..utils import project_folder
 from ..utils.experiment import digest, experiment
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+CONFIGS = project_folder() / 'configs'
 _R50, _R32 = 'r50_imagenet-lt', 'r32_cifar100-lt-if100'
 _METHODS = ('ce', 'balsfx', 'rescom')
 _RUNGS = ('moco-balsfx', 'supcon-balsfx', 'supcon-cbl-balsfx', 'supcon-cbq-balsfx',

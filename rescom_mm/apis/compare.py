@@ -18,8 +18,10 @@ import numpy as np
 from mmengine.config import Config
 from scipy import stats
 
+from ..utils import project_folder
+
 FIGURES = ('shot/all', 'shot/many', 'shot/medium', 'shot/few')
-TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'train.py'
+TRAIN = project_folder() / 'tools' / 'train.py'
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from ..utils import project_folder
 from ..visualization.benchmark_curves import draw_benchmark
 from .benchmarks import Benchmarks
 from .compare import markdown_table
 from .result_runs import Group, read_groups, take_in
 
-DOCS = Path(__file__).resolve().parents[2] / 'docs'
+DOCS = project_folder() / 'docs'
 _FIGURES = ('all', 'many', 'medium', 'few')
 _HEAD = """# Results
 
@@ -220,6 +221,8 @@ def write_page(docs: Path, benchmarks: Benchmarks) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of ``tools/results_page.py``."""
     args = parse_args(argv)
+    if not DOCS.is_dir():  # an installed wheel has none
+        raise SystemExit('docs/results.md is part of a checkout: run tools/results_page.py of one')
     benchmarks = Benchmarks()
     for file in args.add:
         print(take_in(Path(file), DOCS / 'results' / 'runs', benchmarks))
