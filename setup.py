@@ -52,6 +52,8 @@ setup(
         # the original stack; its mmengine needs pkg_resources
         'openmmlab': ['mmengine>=0.10.7', 'mmcv-lite>=2.2.0', 'mmpretrain>=1.2.0',
                       'setuptools<82'],
+        # what mmpretrain's own tools need besides
+        'tools': ['grad-cam'],
         'tests': ['pytest', 'hypothesis', 'ruff', 'mypy', 'build'],
     },
 )
