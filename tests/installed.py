@@ -66,11 +66,12 @@ print(f"{found['pred_class']}, probability {found['pred_score']:.3f}")
 END
 python one.py $CONFIG $CHECKPOINT''', 1)]
 EXPORT = [
-    Step('ONNX', 'pip install -q onnx onnxruntime onnxscript\n'
+    Step('ONNX', 'pip install -q "rescom_mm[deploy]"\n'
          'python $SITE/rescom_mm/.mim/tools/model/export.py $CONFIG $CHECKPOINT digits.onnx', 1,
          needs='tools/model/export.py')]
 STEPS = [step for step in [*INSTALL, *USE, *EXPORT] if (ROOT / step.needs).exists()]
 _NOISE = re.compile(r'Warning: |warnings\.warn|super\(\)\.__init__|^\s*$|^Looking in ')
+_PROGRESS = re.compile(r'^Inference .* \d:\d\d:\d\d')  # a bar, without the end of its line
 
 
 class Shell:
@@ -102,7 +103,7 @@ class Shell:
                 return [line for line in lines if not _NOISE.search(line)]
             if line.startswith('ENDED '):
                 break
-            lines.append(line.rstrip())
+            lines.append(_PROGRESS.sub('', line.rstrip()))
         raise RuntimeError('\n'.join([f'{command}: {line.strip()}', *lines[-40:]]))
 
     def close(self) -> None:

@@ -146,8 +146,6 @@ def shell(built, tmp_path):
     session = Shell(tmp_path)
     session.run('. fresh/bin/activate')
     session.run(f'pip install -q --no-deps {built[1]}')
-    # as long as it is another one's, torch's own tools may be used from there
-    session.run(f'export SITE={site}')
     yield session
     session.close()
 
@@ -159,14 +157,14 @@ def test_wheel_is_used_elsewhere(shell, tmp_path):
     where, quick_start, *later = USE
     shell.run(where.command)
     folder = tmp_path / 'elsewhere'
-    said = shell.run("python -c 'from rescom_mm.apis import compare; print(compare.TRAIN)'")
-    assert Path(said[-1]) == Path(shell.run('echo $SITE')[-1]) / 'rescom_mm/.mim/tools/train.py'
+    *_, train, others = shell.run("python -c 'import mmpretrain, rescom_mm.apis.compare as compare;"
+                                  " print(compare.TRAIN); print(mmpretrain.__path__[0])'")
+    assert Path(train) == Path(shell.run('echo $SITE')[-1]) / 'rescom_mm/.mim/tools/train.py'
     shell.run(f'{quick_start.command} {short}')
     assert (folder / 'work_dirs' / RUN / 'results.png').is_file()
-    # this environment's mmpretrain is not in the fresh one's folder
-    shell.run("OTHERS=$(python -c 'import mmpretrain; print(mmpretrain.__path__[0])' | tail -1)")
     for step in later:
-        said = shell.run(step.command.replace('$SITE/mmpretrain', '$OTHERS'))
+        # this environment's mmpretrain is not in the fresh one's folder
+        said = shell.run(step.command.replace('$SITE/mmpretrain', others))
         assert re.search(r'shot/all: \d|^\d, probability 0\.\d', said[-1]), said
     shell.run(f'$SITE/rescom_mm/.mim/tools/dist_train.sh $CONFIG 2 --work-dir two {short}')
     assert (folder / 'two' / 'epoch_1.pth').is_file()

@@ -17,17 +17,13 @@ from typing import Any
 
 import torch
 
-from ..utils.safe_load import safe_load
+from ..utils.safe_load import UnsafeCheckpointError, safe_load
 from ..utils.whole_checkpoint import newest_resumable
 from ..version import __version__
 
 # of results.json, what the index says of a run
 _SAID = ('config', 'seed', 'epochs', 'iterations', 'batch_size', 'commit', 'versions', 'hardware',
          'wall_time_s', 'final')
-
-
-class IncompleteRun(ValueError):
-    """A work directory that holds no finished training."""
 
 
 @dataclass(frozen=True)
@@ -57,26 +53,26 @@ class FinishedRun:
         """Looks whether all is there.
 
         Raises:
-            IncompleteRun: in one line, if something is missing, damaged, or of another training.
+            ValueError: in one line, if something is missing, damaged, or of another training.
         """
         try:
             results = json.loads((folder / 'results.json').read_text())
         except (OSError, ValueError) as error:
-            raise IncompleteRun(f'{folder} has no results.json of a finished training ({error}); '
-                                'train.py --resume finishes it') from error
+            raise ValueError(f'{folder} has no results.json of a finished training ({error}); '
+                             'train.py --resume finishes it') from error
         if not results.get('final'):
-            raise IncompleteRun(f'{folder}/results.json has no final figures; train.py --resume '
-                                'tests it')
+            raise ValueError(f'{folder}/results.json has no final figures; train.py --resume '
+                             'tests it')
         checkpoint = newest_resumable(folder, optimizer=False)
         if checkpoint is None:
-            raise IncompleteRun(f'{folder} has no whole checkpoint')
+            raise ValueError(f'{folder} has no whole checkpoint')
         iteration = safe_load(checkpoint)['meta'].get('iter')
         if iteration != results['iterations']:
-            raise IncompleteRun(f'{checkpoint} is {iteration} iterations far, results.json '
-                                f'{results["iterations"]}; bundle what belongs together')
+            raise ValueError(f'{checkpoint} is {iteration} iterations far, results.json '
+                             f'{results["iterations"]}; bundle what belongs together')
         logs = sorted(folder.glob('*/*.log'))
         if not logs:
-            raise IncompleteRun(f'{folder} has no log (TIME/TIME.log)')
+            raise ValueError(f'{folder} has no log (TIME/TIME.log)')
         return cls(folder, results, Path(checkpoint), logs)
 
     def write(self, folder: Path) -> dict[str, Any]:
@@ -135,7 +131,7 @@ def bundle(folders: Sequence[Path], out: Path) -> None:
     for folder in folders:
         try:
             runs.append(FinishedRun.find(folder))
-        except IncompleteRun as error:
+        except (ValueError, UnsafeCheckpointError) as error:
             missing.append(str(error))
     if missing:
         raise ValueError('\n'.join([*missing, 'nothing was written']))
