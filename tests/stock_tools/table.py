@@ -26,8 +26,11 @@ class Tool(NamedTuple):
     command: str
     tests: list[str]
     ways_round: list[str] = []
+    state: str = 'works'
 
 
+WAY_ROUND = 'way round'
+MIM = 'openmim 0.3.9: works; onedl-mim 0.5.1: way round'
 TOOLS = [
     Tool('train.py', 'python $TOOLS/train.py $CONFIG', ['test_works.py::test_train_and_test'],
          ['test_ways_round.py::test_no_workers']),
@@ -35,7 +38,7 @@ TOOLS = [
          ['test_works.py::test_train_and_test']),
     Tool('dist_test.sh', 'bash $TOOLS/dist_test.sh $CONFIG $CHECKPOINT $GPUS',
          ['test_ways_round.py::test_distributed_without_gpus'],
-         ['test_ways_round.py::test_distributed_without_gpus']),
+         ['test_ways_round.py::test_distributed_without_gpus'], WAY_ROUND),
     Tool('analysis_tools/analyze_results.py', 'python $TOOLS/analysis_tools/analyze_results.py '
          '$CONFIG predictions.pkl --out-dir surest', ['test_works.py::test_analyze_results']),
     Tool('analysis_tools/confusion_matrix.py', 'python $TOOLS/analysis_tools/confusion_matrix.py '
@@ -63,24 +66,22 @@ TOOLS = [
          '$CHECKPOINT --save-path cam.png', ['test_ways_round.py::test_cam_of_an_image_file'],
          ['test_ways_round.py::test_cam_without_grad_cam',
           'test_ways_round.py::test_cam_of_new_grad_cam',
-          'test_ways_round.py::test_cam_of_an_image_file']),
+          'test_ways_round.py::test_cam_of_an_image_file'], WAY_ROUND),
     Tool('misc/print_config.py', 'python $TOOLS/misc/print_config.py $CONFIG',
          ['test_works.py::test_print_config']),
     Tool('misc/verify_dataset.py', 'python $TOOLS/misc/verify_dataset.py $CONFIG --out-path '
          'broken.txt --cfg-options train_dataloader.dataset.pipeline.0.type=LoadImageFromFile',
-         ['test_ways_round.py::test_verify_dataset'], ['test_ways_round.py::test_verify_dataset']),
+         ['test_ways_round.py::test_verify_dataset'], ['test_ways_round.py::test_verify_dataset'],
+         WAY_ROUND),
     Tool('model_converters/publish_model.py', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 python '
          '$TOOLS/model_converters/publish_model.py $CHECKPOINT published.pth',
-         ['test_ways_round.py::test_publish'], ['test_ways_round.py::test_publish']),
+         ['test_ways_round.py::test_publish'], ['test_ways_round.py::test_publish'], WAY_ROUND),
     Tool('mim train', 'mim train rescom_mm rescom_tiny_digits-lt.py --gpus 0',
-         ['test_mim.py::test_openmim', 'test_mim.py::test_onedl_mim'],
-         ['test_mim.py::test_onedl_mim']),
+         ['test_mim.py::test_openmim'], ['test_mim.py::test_onedl_mim'], MIM),
     Tool('mim test', 'mim test rescom_mm rescom_tiny_digits-lt.py --checkpoint $CHECKPOINT '
-         '--gpus 0', ['test_mim.py::test_openmim', 'test_mim.py::test_onedl_mim'],
-         ['test_mim.py::test_onedl_mim']),
+         '--gpus 0', ['test_mim.py::test_openmim', 'test_mim.py::test_onedl_mim'], [], MIM),
     Tool('mim search', 'mim search rescom_mm --model rescom --field epochs training_data',
-         ['test_mim.py::test_openmim', 'test_mim.py::test_onedl_mim'],
-         ['test_mim.py::test_onedl_mim']),
+         ['test_mim.py::test_openmim', 'test_mim.py::test_onedl_mim'], [], MIM),
     Tool('mmpretrain.list_models', "list_models('rescom*')", ['test_models.py::test_list_models']),
     Tool('mmpretrain.get_model', "get_model('rescom_tiny_digits-lt', pretrained=CHECKPOINT)",
          ['test_models.py::test_get_model']),
@@ -173,12 +174,12 @@ def folder_of(test):
 
 
 def table():
-    lines = ['| tool | command | |', '| --- | --- | --- |']
+    lines = ['| tool | | command | to know | held by |', '| --- | --- | --- | --- | --- |']
     for tool in TOOLS:
-        rounds = [functions(file)[name] for file, name in map(folder_of, tool.ways_round)]
-        said = '<br>'.join(f'way round: {text}' for text in rounds) or 'works'
-        held = ', '.join(f'`{test}`' for test in dict.fromkeys(tool.tests + tool.ways_round))
-        lines.append(f'| `{tool.name}` | `{tool.command}` | {said}<br>{held} |')
+        known = [functions(file)[name] for file, name in map(folder_of, tool.ways_round)]
+        held = '<br>'.join(f'`{test}`' for test in dict.fromkeys(tool.tests + tool.ways_round))
+        lines.append(f'| `{tool.name}` | {tool.state} | `{tool.command}` | {"<br>".join(known)} | '
+                     f'{held} |')
     return '\n'.join(lines)
 
 

@@ -56,9 +56,9 @@ def test_openmim(wheel, tmp_path):
 
 
 def test_onedl_mim(wheel, checkout, tmp_path):
-    """openmim 0.3.9 works; onedl-mim 0.5.1 does not find the parts of this wheel. With it, install
-    the checkout (`pip install -e .`), or give mmpretrain the config's path: `mim train
-    onedl-mmpretrain CONFIG_FILE --gpus 0`."""
+    """onedl-mim does not find what a wheel of this package holds. With it, install the checkout
+    (`pip install -e .`), or train with mmpretrain's tool: `mim train onedl-mmpretrain CONFIG_FILE
+    --gpus 0`."""
     python = environment(tmp_path / 'fresh', 'onedl-mim==0.5.1', dependencies=True)
     install(tmp_path / 'fresh', wheel)
     said, code = mim(tmp_path, python, 'mim search', check=False)

@@ -40,8 +40,8 @@ def test_torchvision(folder):
 
 
 def test_no_workers(folder):
-    """`--no-persistent-workers` where a config of yours has `num_workers=0` and does not say
-    `persistent_workers=False` (all of ours do)."""
+    """Add `--no-persistent-workers` where a config of yours has `num_workers=0` and does not say
+    `persistent_workers=False`, as ours do."""
     (folder / 'mine.py').write_text(f'''
 _base_ = {str(TINY)!r}
 train_dataloader = dict(_delete_=True, batch_size=64, num_workers=0,
@@ -56,10 +56,8 @@ train_cfg = dict(max_epochs=1)
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='only without a GPU')
 def test_distributed_without_gpus(trained, folder):
-    """without GPUs, `tools/dist_test.sh` of this package.
-
-    Nothing else keeps the stock one from working: it does when the process group is there.
-    """
+    """Needs GPUs (not run with any: the test puts gloo in their place). Without them,
+    `tools/dist_test.sh` of this package does the same."""
     options = dict(GPUS=2, PORT=29713, CHECKPOINT=trained.checkpoint)
     fails('no CUDA', 'dist_test.sh', folder, **options)
     ours = COMMANDS['dist_test.sh'].replace('$TOOLS', str(ROOT / 'tools'))
