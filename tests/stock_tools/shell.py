@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -36,6 +37,11 @@ def type_in(folder, command, python=sys.executable, check=True, pythonpath=None,
 def tool(name, folder, more='', **options):
     """Runs a tool by the command of the page; ``more`` stands behind it."""
     return type_in(folder, f'{COMMANDS[name]} {more}', **options)
+
+
+def figure(said, name):
+    """A value of a dictionary that was printed."""
+    return float(re.search(rf"'{name}':\s+([\d.]+)", said)[1])
 
 
 def environment(folder, *packages, dependencies=False):
