@@ -56,6 +56,7 @@ def environment(folder, *packages, dependencies=False):
 
 
 def install(folder, *packages, dependencies=False):
-    if packages:
-        subprocess.run([folder / 'bin' / 'python', '-m', 'pip', 'install', '-q',
-                        *(['--no-deps'] * (not dependencies)), *map(str, packages)], check=True)
+    command = [folder / 'bin' / 'python', '-m', 'pip', 'install', '-q',
+               *(['--no-deps'] * (not dependencies)), *map(str, packages)]
+    # no checkout in sight, which pip would take for installed
+    subprocess.run(command, check=True, cwd=folder, env={**os.environ, 'PYTHONPATH': ''})

@@ -31,6 +31,7 @@ def checkout(tmp_path_factory):
 def wheel(checkout):
     subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps',
                     '--no-build-isolation', '-w', checkout.parent, checkout], check=True)
+    shutil.rmtree(checkout / 'build')  # onedl-mim would find each config twice
     return next(checkout.parent.glob('*.whl'))
 
 
