@@ -55,6 +55,8 @@ setup(
                       'setuptools<82'],
         # tools/model/export.py
         'deploy': DEPLOY,
+        # what mmpretrain's own tools need besides
+        'tools': ['grad-cam'],
         'tests': ['pytest', 'pytest-xdist', 'hypothesis', 'ruff', 'mypy', 'build',
                   *DEPLOY],
     },

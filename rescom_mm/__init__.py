@@ -10,5 +10,8 @@ from . import compat  # isort: skip
 compat.apply()  # before anything imports mmpretrain's submodules
 
 from . import datasets, engine, evaluation, models  # noqa: E402
+from .utils.model_index import announce_models  # noqa: E402
+
+announce_models()
 
 __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']

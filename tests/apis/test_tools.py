@@ -36,10 +36,23 @@ def test_train_options(tmp_path):
     cfg = config_of('--resume', '--no-validate')
     assert cfg.resume and cfg.load_from is None and cfg.val_dataloader is None
     assert cfg.work_dir == str(Path('work_dirs') / 'rescom_tiny_digits-lt')
-    workers = 'train_dataloader.num_workers=2'
-    assert config_of('--cfg-options', workers).train_dataloader.persistent_workers
-    restarted = config_of('--no-persistent-workers', '--cfg-options', workers)
-    assert not restarted.train_dataloader.persistent_workers
+
+
+def test_persistent_workers(tmp_path):
+    """They are, where the config doesn't say otherwise, as the quick start's does."""
+    silent = tmp_path / 'silent.py'
+    silent.write_text(f'''_base_ = {str(TINY)!r}
+train_dataloader = dict(_delete_=True, batch_size=64, num_workers=2,
+                        dataset={{{{_base_.train_dataloader.dataset}}}})
+''')
+
+    def persistent(config, *argv):
+        cfg = train.build_config(train.parse_args([str(config), *argv]))
+        return cfg.train_dataloader.persistent_workers
+
+    assert persistent(silent) and not persistent(silent, '--no-persistent-workers')
+    assert not persistent(silent, '--cfg-options', 'train_dataloader.num_workers=0')
+    assert not persistent(TINY, '--cfg-options', 'train_dataloader.num_workers=2')
 
 
 def test_test_options(tmp_path):

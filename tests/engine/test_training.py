@@ -1,10 +1,8 @@
-"""Trainings through a real Runner: what they leave behind, going on, testing, stock tools."""
+"""Trainings through a real Runner: what they leave behind, going on, testing."""
 
 import json
 import shutil
-from pathlib import Path
 
-import mmpretrain
 import pytest
 import torch
 from mmengine.runner import Runner
@@ -164,20 +162,6 @@ def test_our_test_tool(trained, tmp_path):
     assert 'on test_dataloader: DigitsLT, split test, 500 images' in done.stdout
     for line in results_table(last).splitlines()[1:-1]:  # the same table
         assert line in done.stdout, line
-
-
-def test_stock_tools_train_and_test(tmp_path):
-    tools = Path(mmpretrain.__file__).parent / '.mim' / 'tools'
-    run_tool(tools / 'train.py', TINY, '--work-dir', tmp_path, '--no-pin-memory',
-             '--no-persistent-workers', '--cfg-options', 'train_cfg.max_epochs=1',
-             'val_dataloader.dataset.split=tune_val')
-    assert (tmp_path / 'results.png').is_file()
-    final = json.loads((tmp_path / 'results.json').read_text())['final']
-    assert final['list'] == 'test'
-    done = run_tool(tools / 'test.py', TINY, tmp_path / 'epoch_1.pth', '--work-dir', tmp_path,
-                    '--no-pin-memory')
-    for name in ('all', 'many', 'medium', 'few'):
-        assert f'shot/{name}: {final["figures"][f"shot/{name}"]:.4f}' in done.stdout
 
 
 def test_stripped_checkpoint_loads_without_this_package(trained, tmp_path):

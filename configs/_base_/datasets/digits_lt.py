@@ -14,12 +14,14 @@ test_pipeline = [dict(type='PackInputs')]
 train_dataloader = dict(
     batch_size=64,
     num_workers=0,
+    persistent_workers=False,
     dataset=dict(type='DigitsLT', split='train', imbalance_factor=20, seed=0,
                  pipeline=train_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=True))
 val_dataloader = dict(
     batch_size=500,
     num_workers=0,
+    persistent_workers=False,
     dataset=dict(type='DigitsLT', split='test', pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False))
 val_evaluator = [dict(type='ShotAccuracy'), dict(type='CalibrationError')]

@@ -28,7 +28,10 @@ class TwoViews(BaseTransform):
     """
 
     def __init__(self, transforms: Sequence[Any]) -> None:
-        self.transforms = Compose(transforms)
+        # built here: Compose would look only into the registry of the default scope, and some
+        # stock tools (vis_scheduler.py) set none
+        self.transforms = Compose([TRANSFORMS.build(step) if isinstance(step, dict) else step
+                                   for step in transforms])
 
     def transform(self, results: dict) -> dict | None:
         """Puts the list of both views into ``results['img']``; other keys stay.

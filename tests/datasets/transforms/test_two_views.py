@@ -36,6 +36,12 @@ def run(transform, seed=3):
     return transform(dict(img=IMAGE.copy(), gt_label=1))
 
 
+def test_needs_no_default_scope(monkeypatch):
+    """mmpretrain's vis_scheduler.py builds the data set before there is one."""
+    monkeypatch.setattr(DefaultScope, '_instance_dict', {})
+    assert len(run(TRANSFORMS.build(dict(type='TwoViews', transforms=OURS + STOCK)))['img']) == 2
+
+
 @pytest.mark.stack
 @pytest.mark.parametrize('transforms', [STOCK, OURS])
 def test_is_multi_view(transforms):
