@@ -133,7 +133,9 @@ def _draw_classes(axes: Any, results: dict[str, Any]) -> None:
         axes.axvline(threshold, color='0.8', linewidth=1, zorder=0)
         axes.annotate(f' {threshold:g}', (threshold, 0), xycoords=('data', 'axes fraction'),
                       xytext=(0, 3), textcoords='offset points', fontsize=8, color='0.5')
-    axes.legend(loc='lower right', fontsize=8)
+    # below: within the axes it would hide the points of the worst classes
+    axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.13), ncols=3, fontsize=8,
+                frameon=False, columnspacing=0.8, handletextpad=0.1)
     axes.grid(axis='y', color='0.92')
 
 

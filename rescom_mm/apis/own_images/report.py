@@ -57,7 +57,8 @@ def group_lines(counts: np.ndarray) -> list[str]:
     low, high = THRESHOLDS
     meaning = dict(many=f'many (> {high})', medium=f'medium ({low} to {high})',
                    few=f'few (< {low})')
-    lines = [f'{meaning[group]:18} {len(members):5} classes {int(counts[members].sum()):8} images'
+    lines = [f'{meaning[group]:18} {len(members):5} class{"es"[:2 * (len(members) != 1)]:2} '
+             f'{int(counts[members].sum()):8} images'
              for group, members in shot_groups(counts.tolist(), THRESHOLDS).items()]
     return [*lines, f'imbalance factor {counts.max() / counts.min():g} (largest class '
                     f'{counts.max()}, smallest {counts.min()})']
@@ -71,10 +72,12 @@ def image_lines(checked: Sequence[Checked]) -> list[str]:
     sides = np.array([(image.width, image.height) for image in good])
     (small_w, small_h), (large_w, large_h) = (
         sides[sides.prod(axis=1).argmin()], sides[sides.prod(axis=1).argmax()])
+    size = f'{small_w} x {small_h}'
+    if (small_w, small_h) != (large_w, large_h):
+        size += f' to {large_w} x {large_h}'
     kinds = ', '.join(f'{number} {_KINDS.get(mode, mode)}' for mode, number
                       in Counter(image.mode for image in good).most_common())
-    return [f'{len(good)} images can be read, of {small_w} x {small_h} to {large_w} x {large_h} '
-            f'pixels (median of the short side {int(np.median(sides.min(axis=1)))}): {kinds}. '
+    return [f'{len(good)} images can be read, of {size} pixels (median of the short side {int(np.median(sides.min(axis=1)))}): {kinds}. '
             'Training takes all as colours, without transparency']
 
 
