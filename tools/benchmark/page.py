@@ -46,9 +46,9 @@ SECTIONS = [
     Section('pipeline', 'Input pipeline', 'From files to two normalised views of each image.',
             gpu=False),
     Section('augment', 'Augmentation on the device', 'The CIFAR recipe, from images in memory '
-            'to the normalised batch of both views. `host`: image after image, as data loading does '
-            'it on one core; `device`: `CIFARAugment`, a batch at once; `fixed_shapes`: the same as '
-            'a GPU does it, each op on all images.'),
+            'to the normalised batch of both views. `host`: image after image, as data loading '
+            'does it on one core; `device`: `CIFARAugment`, a batch at once; `fixed_shapes`: the '
+            'same as a GPU does it, each op on all images.'),
     Section('epoch', 'Whole training', 'Seconds per epoch on CIFAR-100-LT, through the Runner: '
             'loading, augmentation, steps, hooks.'),
     Section('inference', 'Inference', 'From uint8 images to predictions, beside the stock '

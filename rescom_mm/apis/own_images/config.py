@@ -92,7 +92,7 @@ def config_text(source: ImageSource, out: Path, config: Path, base: Path, sizes:
         f'    contrastive_loss=dict(num_positives={sizes.num_positives}, '
         f'num_negatives={sizes.num_negatives}))',
         '',
-        f'# To change more, write a second config with _base_ = {config.name!r}: another `model = ...`',
-        '# in this file would replace the one above.',
+        f'# To change more, write a second config with _base_ = {config.name!r}:',
+        '# another `model = ...` in this file would replace the one above.',
         '']
     return '\n'.join(lines)

@@ -77,8 +77,9 @@ def image_lines(checked: Sequence[Checked]) -> list[str]:
         size += f' to {large_w} x {large_h}'
     kinds = ', '.join(f'{number} {_KINDS.get(mode, mode)}' for mode, number
                       in Counter(image.mode for image in good).most_common())
-    return [f'{len(good)} images can be read, of {size} pixels (median of the short side {int(np.median(sides.min(axis=1)))}): {kinds}. '
-            'Training takes all as colours, without transparency']
+    return [f'{len(good)} images can be read, of {size} pixels (median of the short side '
+            f'{int(np.median(sides.min(axis=1)))}): {kinds}. Training takes all as colours, '
+            'without transparency']
 
 
 def class_warnings(source: ImageSource) -> list[str]:
