@@ -274,7 +274,8 @@ def test_another_number_of_ranks(tmp_path, before, after):
         assert all(torch.equal(*pair) for pair in zip(look, looks[image])), image
     assert told['iter'] == 2 * per_epoch[1]
     line = next(text for text in told['said'] if text.startswith('resumed with'))
-    assert f'{after} processes instead of {before}: {11 * after} images an iteration' in line
+    processes = 'process' if after == 1 else 'processes'
+    assert f'{after} {processes} instead of {before}: {11 * after} images an iteration' in line
     assert ('images come twice' in line) == (start < consumed)
 
 
