@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 
 #: a prior as options give it: ``'uniform'``, ``'train'``, a file of a number a line, or numbers
 Prior = str | Sequence[float]
@@ -83,6 +82,9 @@ def estimate_prior(logits_NC: np.ndarray, trained_C: np.ndarray, pseudo_count: f
     Returns:
         float64 ``[C]`` of sum 1.
     """
+    # here: it takes longer to import than all of this package
+    from scipy.special import log_softmax, softmax
+
     images, classes = logits_NC.shape
     log_likelihood_NC = log_softmax(logits_NC.astype(np.float64), axis=1) - np.log(trained_C)
     prior_C = np.asarray(trained_C, dtype=np.float64)

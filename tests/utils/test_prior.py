@@ -1,5 +1,8 @@
 """Class priors: reading them, estimating them, and what adjusting to them brings."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -8,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from rescom_mm.apis.production.priors import RATIOS, adjusted_accuracy, shift_table, shifted_indices
 from rescom_mm.datasets import long_tailed_sizes
 from rescom_mm.utils.prior import estimate_prior, read_prior
+from tests.runs import ROOT
 
 
 def slow_estimate(logits, trained, steps):
@@ -146,3 +150,12 @@ def test_bad_file(tmp_path):
     (tmp_path / 'p.txt').write_text('0.5 half')
     with pytest.raises(ValueError, match='must hold one number for each class'):
         read_prior(str(tmp_path / 'p.txt'), 2, None, 'p')
+
+
+def test_import_stays_light():
+    """SciPy takes longer to import than all of this package, and few need it."""
+    code = ("import sys; import rescom_mm; before = set(sys.modules); "
+            "print('rescom_mm.utils.prior' in before, 'scipy.special' in before)")
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=ROOT, check=True,
+                          capture_output=True, text=True)
+    assert done.stdout.split()[-2:] == ['True', 'False']
