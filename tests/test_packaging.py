@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -90,11 +91,22 @@ def build(*argv):
     assert done.returncode == 0, done.stdout[-4000:]
 
 
+def not_of_the_project(folder, names):
+    """What building or training left in a checkout."""
+    top = ('.git', 'data', 'work_dirs', 'build', 'dist') if Path(folder) == ROOT else ()
+    return {name for name in names
+            if name in top or name == '__pycache__' or name.endswith(('.egg-info', '_cache'))}
+
+
 @pytest.fixture(scope='module')
 def built(tmp_path_factory):
-    """sdist, its wheel, and the wheel of the same files without an sdist."""
+    """sdist, its wheel, and the wheel of the same files without an sdist.
+
+    Of a copy: setuptools writes into the tree that it builds, and pytest's processes all build.
+    """
     folder = tmp_path_factory.mktemp('built')
-    build('--outdir', folder, ROOT)
+    tree = shutil.copytree(ROOT, folder / 'tree', ignore=not_of_the_project)
+    build('--outdir', folder, tree)
     sdist, = folder.glob('*.tar.gz')
     wheel, = folder.glob('*.whl')
     with tarfile.open(sdist) as parts:
