@@ -16,6 +16,8 @@ from torch.autograd.function import once_differentiable
 from ..queues import KeyQueue
 from .mining import queue_candidates
 
+_NEVER = -1e30  # the logit of what is no candidate: finite, so that times 0 it is 0
+
 
 class SupervisedContrast(torch.autograd.Function):
     """The sum of the anchors' losses, each times a factor.
@@ -48,25 +50,23 @@ class SupervisedContrast(torch.autograd.Function):
             z_MD[:A] / temperature, z_MD, labels_M, queue, mining, in_batch_pairs)
         P = positive_AP.shape[1]
 
+        # what is no candidate counts nothing, also where an anchor has none at all
+        log_AN = logits_AN.clamp_(min=_NEVER).log_softmax(1)
+        positive_AP = positive_AP.to(log_AN)
         count_A = positive_AP.sum(1)
-        none_A = count_A == 0  # the loss is 0; so that it is where there is no candidate either:
-        logits_AN.masked_fill_(none_A[:, None], 0)
-        factor_A = factor_A.masked_fill(none_A, 0) / count_A.clamp_(min=1)  # of each positive
-        max_A1 = logits_AN.amax(1, keepdim=True)
-        own_A = logits_AN[:, :P].masked_fill(~positive_AP, 0).sum(1)
-        exp_AN = logits_AN.sub_(max_A1).exp_()
-        sum_A = exp_AN.sum(1)
-        loss = (sum_A.log().add_(max_A1[:, 0]).mul_(count_A) - own_A).dot(factor_A)
+        factor_A = factor_A / count_A.clamp(min=1)  # of each positive
+        loss = -(log_AN[:, :P] * positive_AP).sum(1).dot(factor_A)
 
         if ctx.needs_input_grad[0]:
             # of an anchor's logits: its softmax, less 1 for each positive, averaged over these
-            grad_AN = exp_AN.mul_((factor_A * count_A / sum_A)[:, None])
-            grad_AN[:, :P].addcmul_(positive_AP.to(grad_AN), factor_A[:, None], value=-1)
-            grad_MD = torch.zeros_like(z_MD)
+            grad_AN = log_AN.exp_().mul_((factor_A * count_A)[:, None])
+            grad_AN[:, :P].addcmul_(positive_AP, factor_A[:, None], value=-1)
             if in_batch_pairs:
                 grad_AM, grad_AN = grad_AN[:, :M], grad_AN[:, M:]
-                torch.mm(grad_AM.T, z_MD[:A], out=grad_MD)
+                grad_MD = grad_AM.T @ z_MD[:A]
                 grad_MD[:A].addmm_(grad_AM, z_MD)
+            else:
+                grad_MD = torch.zeros_like(z_MD)
             if queue is not None:
                 grad_MD[:A].add_(grad_AN @ queue.keys if slots_AN is None else F.embedding_bag(
                     slots_AN, queue.keys, per_sample_weights=grad_AN.contiguous(), mode='sum'))

@@ -1,15 +1,21 @@
 """Candidates of anchors from the queue, and the mining of the hardest.
 
 Shape suffixes: A anchors, Q slots of the queue, K slots of an anchor's class, P candidates among
-which an anchor's positives are, N all of them, D dimension; G blocks of S slots, k the mined.
+which an anchor's positives are, N all of them, D dimension; G blocks of S slots, k the mined, M
+candidates for these.
 """
 
 from __future__ import annotations
+
+import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from ..queues import KeyQueue
+
+_BLOCK = 512  # slots
 
 
 def queue_candidates(
@@ -30,19 +36,17 @@ def queue_candidates(
         in order.
     """
     own_AK = queue.slots_of(labels_A)
-    blocks = 1 if own_AK is None else _blocks(z_AD, len(queue), num_negatives)
-    sim_GAS = similarities(z_AD, queue, blocks)
+    sim_AQ = similarities(z_AD, queue)
     if num_positives is None and num_negatives is None:
-        return [sim_GAS[0]], _of_class(labels_A, queue) & queue.valid, None
+        return [sim_AQ], _of_class(labels_A, queue) & queue.valid, None
     if own_AK is None:  # they may be anywhere
         own_AQ = _of_class(labels_A, queue)
-        pos_AP = sim_GAS[0].masked_fill(~own_AQ, -torch.inf)
-        sim_GAS[0].masked_fill_(own_AQ, -torch.inf)
+        pos_AP = sim_AQ.masked_fill(~own_AQ, -torch.inf)
+        sim_AQ.masked_fill_(own_AQ, -torch.inf)
         own_AK = torch.arange(len(queue), device=z_AD.device).expand(len(z_AD), -1)
     else:
-        at_AK = _places(own_AK, sim_GAS)
-        pos_AP = sim_GAS.view(-1)[at_AK]
-        sim_GAS.view(-1).index_fill_(0, at_AK.view(-1), -torch.inf)
+        pos_AP = sim_AQ.gather(1, own_AK)
+        sim_AQ.scatter_(1, own_AK, -torch.inf)
     if num_positives is not None:
         # not sorted: that takes as long again
         pos_AP, pick_AP = pos_AP.masked_fill_(pos_AP == -torch.inf, torch.inf).topk(
@@ -51,39 +55,45 @@ def queue_candidates(
         own_AK = own_AK.gather(1, pick_AP)
     positive_AP = pos_AP != -torch.inf  # (NaN, too, shall come through)
     if num_negatives is None:
-        neg_AN, slots_AN = sim_GAS[0], torch.arange(len(queue), device=z_AD.device).expand(
+        neg_AN, slots_AN = sim_AQ, torch.arange(len(queue), device=z_AD.device).expand(
             len(z_AD), -1)
     else:
-        neg_AN, slots_AN = largest(sim_GAS, num_negatives)
+        neg_AN, slots_AN = largest(sim_AQ, num_negatives)
     return [pos_AP, neg_AN], positive_AP, torch.cat([own_AK, slots_AN], 1)
 
 
-def similarities(z_AD: Tensor, queue: KeyQueue, blocks: int) -> Tensor:
-    """``[G, A, S]``: of anchors and keys, G blocks of S slots; -inf where there is no key."""
-    G, D = blocks, z_AD.shape[1]
-    # what is no key becomes -inf in the product itself
-    bias_Q = queue.valid.to(z_AD).log_()
-    return torch.baddbmm(bias_Q.view(G, 1, -1), z_AD.expand(G, -1, -1),
-                         queue.keys.view(G, -1, D).mT)
+def similarities(z_AD: Tensor, queue: KeyQueue) -> Tensor:
+    """``[A, Q]``: of anchors and keys; -inf where there is no key."""
+    A, Q = len(z_AD), len(queue)
+    bias_Q = torch.where(queue.valid, z_AD.new_zeros(()), -torch.inf)
+    G = _product_blocks(Q) if z_AD.device.type == 'cpu' else 1
+    if G == 1:
+        return torch.addmm(bias_Q, z_AD, queue.keys.T)
+    # a block's keys and similarities stay in a processor's cache
+    sim_GAS = z_AD.expand(G, -1, -1) @ queue.keys.view(G, Q // G, -1).mT
+    sim_AQ = z_AD.new_empty(A, Q)
+    torch.add(sim_GAS.transpose(0, 1), bias_Q.view(G, -1), out=sim_AQ.view(A, G, -1))
+    return sim_AQ
 
 
-def largest(sim_GAS: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def largest(sim_AQ: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """``[A, k]`` largest similarities of each anchor, in any order, and their slots.
 
     An anchor's similarities are all NaN or none is, since keys are finite (``KeyQueue.commit``).
     """
-    G, _, S = sim_GAS.shape
-    if sim_GAS.device.type != 'cpu':
-        return sim_GAS[0].topk(k, 1, sorted=False)
+    if sim_AQ.device.type != 'cpu':
+        return sim_AQ.topk(k, 1, sorted=False)
+    G = _blocks(sim_AQ.shape[1], k)
     if G == 1:
-        bits_Ak, slot_Ak = _ordered(sim_GAS[0]).topk(k, 1, sorted=False)
+        bits_Ak, slot_Ak = _ordered(sim_AQ).topk(k, 1, sorted=False)
     else:
         # one that is among the k largest of all is where the largest over the blocks is among k
-        place_Ak = _ordered(sim_GAS.amax(0)).topk(k, 1, sorted=False).indices
-        sim_AGk = sim_GAS.gather(2, place_Ak.expand(G, -1, -1)).transpose(0, 1)
-        bits_Ak, pick_Ak = _ordered(sim_AGk.flatten(1)).topk(k, 1, sorted=False)
+        sim_AGS = sim_AQ.unflatten(1, (G, -1))
+        place_Ak = _ordered(sim_AGS.amax(1)).topk(k, 1, sorted=False).indices
+        sim_AM = sim_AGS.gather(2, place_Ak[:, None].expand(-1, G, -1)).flatten(1)
+        bits_Ak, pick_Ak = _ordered(sim_AM).topk(k, 1, sorted=False)
         block_Ak = pick_Ak.div(k, rounding_mode='floor')
-        slot_Ak = place_Ak.gather(1, pick_Ak - block_Ak * k) + block_Ak * S
+        slot_Ak = place_Ak.gather(1, pick_Ak - block_Ak * k).add_(block_Ak, alpha=sim_AGS.shape[2])
     return _ordered(bits_Ak).view(torch.float32), slot_Ak
 
 
@@ -93,23 +103,22 @@ def _ordered(values: Tensor) -> Tensor:
     return (bits >> 31).bitwise_and_(0x7fffffff).bitwise_xor_(bits)
 
 
-def _blocks(z_AD: Tensor, slots: int, num_negatives: int | None) -> int:
-    """Blocks of slots with which :func:`largest` compares least; 1 on a GPU, which has a kernel."""
-    if num_negatives is None or z_AD.device.type != 'cpu':
+@lru_cache
+def _product_blocks(slots: int) -> int:
+    """Blocks of slots of a size that :func:`similarities` is fast with."""
+    if slots < 4 * _BLOCK:
         return 1
-    compared = {blocks: slots // blocks + blocks * num_negatives
+    return min((blocks for blocks in range(1, slots // _BLOCK * 2) if slots % blocks == 0),
+               key=lambda blocks: abs(math.log(slots / blocks / _BLOCK)))
+
+
+@lru_cache
+def _blocks(slots: int, k: int) -> int:
+    """Blocks of slots with which :func:`largest` compares least."""
+    compared = {blocks: slots // blocks + blocks * k
                 for blocks in range(2, 65) if slots % blocks == 0}
     compared[1] = slots // 2  # two passes must pay for what they cost besides
     return min(compared, key=compared.__getitem__)
-
-
-def _places(slots_AK: Tensor, sim_GAS: Tensor) -> Tensor:
-    """Where the similarities of anchors to slots stand in the flat memory; for slots that are not
-    there, beyond it."""
-    _, A, S = sim_GAS.shape
-    anchor_A1 = torch.arange(A, device=slots_AK.device)[:, None]
-    block_AK = slots_AK.div(S, rounding_mode='floor')
-    return slots_AK + (block_AK * (A - 1) + anchor_A1) * S
 
 
 def _of_class(labels_A: Tensor, queue: KeyQueue) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from mmpretrain.registry import MODELS
@@ -147,18 +148,24 @@ class SPMLoss(NeedsClassCounts, nn.Module):
         Returns:
             A float32 scalar, times ``loss_weight``.
         """
-        if self.needs_counts:
-            if self._weight_C is None:
-                raise self._missing_counts()
-            if self._weight_C.device != z_MD.device:
-                self._weight_C = self._weight_C.to(z_MD.device)
-        with torch.autocast(z_MD.device.type, enabled=False):
+        device = z_MD.device.type
+        with (torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device)
+              else nullcontext()):
             anchors = len(z_MD) if self.anchors == 'both' else len(z_MD) // 2
-            factor_A = z_MD.new_full((anchors,), self.loss_weight / max(anchors, 1),
-                                     dtype=torch.float32)
+            factor = self.loss_weight / max(anchors, 1)
             if self.needs_counts:
-                factor_A *= self._weight_C[labels_M[:anchors]]  # type: ignore[index]
+                factor_A = self._weights(z_MD.device).index_select(0, labels_M[:anchors]) * factor
+            else:
+                factor_A = z_MD.new_full((anchors,), factor, dtype=torch.float32)
             loss: Tensor = SupervisedContrast.apply(
                 z_MD.float(), labels_M, factor_A, queue,
                 (self.num_positives, self.num_negatives), self.temperature, self.in_batch_pairs)
             return loss
+
+    def _weights(self, device: torch.device) -> Tensor:
+        """The class weights, on the device."""
+        if self._weight_C is None:
+            raise self._missing_counts()
+        if self._weight_C.device != device:
+            self._weight_C = self._weight_C.to(device)
+        return self._weight_C

@@ -129,8 +129,8 @@ class KeyQueue(nn.Module):
         keys_BD = keys_VBD[view].to(self._keys_QD)
         labels_B = labels_B.to(self._ptr_G)
         # a key that is not finite is no key: it becomes padding, on the device
-        finite_B = torch.isfinite(keys_BD).all(dim=1)
-        labels_B = labels_B.masked_fill(~finite_B, PAD_LABEL)
+        finite_B = keys_BD.abs().amax(dim=1) < torch.inf
+        labels_B = torch.where(finite_B, labels_B, PAD_LABEL)
         self.write(*gather_keys(keys_BD, labels_B, rows or len(labels_B), flags))
 
     def _columns(self, keys_ND: Tensor, labels_N: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -156,20 +156,20 @@ class KeyQueue(nn.Module):
         group_N = torch.where(labels_N < 0, groups, self.group_of(labels_N)).long()
         group_N, order_N = torch.sort(group_N, stable=True)
         first_N = torch.searchsorted(group_N, group_N)
-        last_N = torch.searchsorted(group_N, group_N, right=True) - 1
+        end_N = torch.searchsorted(group_N, group_N, right=True)
         here_N = torch.arange(N, device=group_N.device)
         real_N = group_N < groups
-        group_N.clamp_(max=groups - 1)
-        capacity_N = self._capacity_G.index_select(0, group_N)
-        ptr_N = self._ptr_G.index_select(0, group_N)
-        slot_N = (ptr_N + (here_N - first_N)) % capacity_N + self._start_G.index_select(0, group_N)
-        ptr_N = (ptr_N + (last_N - first_N + 1)) % capacity_N
+        group_N = group_N.clamp(max=groups - 1)
+        survives_N = end_N - here_N <= self._capacity_G.index_select(0, group_N)
         # A row that is overwritten within this write stands in for the last row of its group, and
         # padding for the first row of all: what goes to one place is equal, its order no matter.
-        row_N = torch.where(last_N - here_N < capacity_N, here_N, last_N)
+        row_N = torch.where(survives_N, here_N, end_N - 1)
         row_N, some = torch.where(real_N, row_N, row_N[0]), real_N[0]
-        slot_N, source_N = slot_N.index_select(0, row_N), order_N.index_select(0, row_N)
-        group_N, ptr_N = group_N.index_select(0, row_N), ptr_N.index_select(0, row_N)
+        group_N, source_N = group_N.index_select(0, row_N), order_N.index_select(0, row_N)
+        capacity_N = self._capacity_G.index_select(0, group_N)
+        ptr_N = self._ptr_G.index_select(0, group_N) - first_N.index_select(0, row_N)
+        slot_N = (ptr_N + row_N) % capacity_N + self._start_G.index_select(0, group_N)
+        ptr_N = (ptr_N + end_N.index_select(0, row_N)) % capacity_N
         writes = [(buffer, slot_N, rows_N.index_select(0, source_N))
                   for buffer, rows_N in self._columns(keys_ND, labels_N)]
         for buffer, place_N, new_N in (*writes, (self._ptr_G, group_N, ptr_N.to(self._ptr_G))):
