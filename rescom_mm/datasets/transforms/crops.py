@@ -57,8 +57,10 @@ class PaddedCropAndFlip(BaseTransform):
         # a crop may be smaller than the padding, and have nothing of the image
         bottom, right = max(min(y + side, height), top), max(min(x + side, width), left)
         crop = np.zeros((side, side, *image.shape[2:]), image.dtype)
-        place = crop[:, ::-1] if flip else crop
-        place[top - y:bottom - y, left - x:right - x] = image[top:bottom, left:right]
+        crop[top - y:bottom - y, left - x:right - x] = image[top:bottom, left:right]
+        if flip:  # OpenCV's takes a third of NumPy's time, and knows fewer types
+            crop = (cv2.flip(crop, 1).reshape(crop.shape) if crop.dtype == np.uint8
+                    else crop[:, ::-1].copy())
         results['img'] = crop
         results['img_shape'] = crop.shape
         return results

@@ -42,9 +42,10 @@ class TwoViews(BaseTransform):
         image.flags.writeable = False
         views = []
         for _ in range(2):
-            view = self.transforms({**results, 'img': image})
-            if view is None:
-                return None
+            view = {**results, 'img': image}
+            for step in self.transforms.transforms:
+                if (view := step(view)) is None:
+                    return None
             views.append(_by_channel(view['img']))
         results['img'] = views
         return results
