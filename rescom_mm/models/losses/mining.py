@@ -7,15 +7,10 @@ candidates for these.
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
 from ..queues import KeyQueue
-
-_BLOCK = 512  # slots
 
 
 def queue_candidates(
@@ -64,16 +59,13 @@ def queue_candidates(
 
 def similarities(z_AD: Tensor, queue: KeyQueue) -> Tensor:
     """``[A, Q]``: of anchors and keys; -inf where there is no key."""
-    A, Q = len(z_AD), len(queue)
+    # what is no key becomes -inf in the product itself
     bias_Q = torch.where(queue.valid, z_AD.new_zeros(()), -torch.inf)
-    G = _product_blocks(Q) if z_AD.device.type == 'cpu' else 1
-    if G == 1:
-        return torch.addmm(bias_Q, z_AD, queue.keys.T)
-    # a block's keys and similarities stay in a processor's cache
-    sim_GAS = z_AD.expand(G, -1, -1) @ queue.keys.view(G, Q // G, -1).mT
-    sim_AQ = z_AD.new_empty(A, Q)
-    torch.add(sim_GAS.transpose(0, 1), bias_Q.view(G, -1), out=sim_AQ.view(A, G, -1))
-    return sim_AQ
+    # blocks whose keys and similarities stay in a processor's cache
+    G = _product_blocks(len(queue)) if z_AD.device.type == 'cpu' else 1
+    sim_GAS = torch.baddbmm(bias_Q.view(G, 1, -1), z_AD.expand(G, -1, -1),
+                            queue.keys.view(G, -1, z_AD.shape[1]).mT)
+    return sim_GAS.transpose(0, 1).flatten(1)
 
 
 def largest(sim_AQ: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -92,8 +84,9 @@ def largest(sim_AQ: Tensor, k: int) -> tuple[Tensor, Tensor]:
         place_Ak = _ordered(sim_AGS.amax(1)).topk(k, 1, sorted=False).indices
         sim_AM = sim_AGS.gather(2, place_Ak[:, None].expand(-1, G, -1)).flatten(1)
         bits_Ak, pick_Ak = _ordered(sim_AM).topk(k, 1, sorted=False)
-        block_Ak = pick_Ak.div(k, rounding_mode='floor')
-        slot_Ak = place_Ak.gather(1, pick_Ak - block_Ak * k).add_(block_Ak, alpha=sim_AGS.shape[2])
+        first_G1 = torch.arange(0, sim_AQ.shape[1], sim_AGS.shape[2])[:, None].int()
+        slot_AM = (place_Ak.int()[:, None] + first_G1).flatten(1)  # int32: half the memory
+        slot_Ak = slot_AM.gather(1, pick_Ak)
     return _ordered(bits_Ak).view(torch.float32), slot_Ak
 
 
@@ -103,22 +96,22 @@ def _ordered(values: Tensor) -> Tensor:
     return (bits >> 31).bitwise_and_(0x7fffffff).bitwise_xor_(bits)
 
 
-@lru_cache
 def _product_blocks(slots: int) -> int:
-    """Blocks of slots of a size that :func:`similarities` is fast with."""
-    if slots < 4 * _BLOCK:
-        return 1
-    return min((blocks for blocks in range(1, slots // _BLOCK * 2) if slots % blocks == 0),
-               key=lambda blocks: abs(math.log(slots / blocks / _BLOCK)))
+    """Blocks of equal size, as many as can be with at least 256 slots each; 1 for a few slots."""
+    blocks = slots // 256 if slots >= 2048 else 1
+    while slots % blocks:
+        blocks -= 1
+    return blocks
 
 
-@lru_cache
 def _blocks(slots: int, k: int) -> int:
     """Blocks of slots with which :func:`largest` compares least."""
-    compared = {blocks: slots // blocks + blocks * k
-                for blocks in range(2, 65) if slots % blocks == 0}
-    compared[1] = slots // 2  # two passes must pay for what they cost besides
-    return min(compared, key=compared.__getitem__)
+    best, least = 1, slots // 2  # two passes must pay for what they cost besides
+    for blocks in range(2, least // k):
+        compared = slots // blocks + blocks * k
+        if slots % blocks == 0 and compared <= least:
+            best, least = blocks, compared
+    return best
 
 
 def _of_class(labels_A: Tensor, queue: KeyQueue) -> Tensor:

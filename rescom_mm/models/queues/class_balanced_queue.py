@@ -56,4 +56,4 @@ class ClassBalancedQueue(KeyQueue):
 
     def slots_of(self, labels_A: Tensor) -> Tensor:
         slots_K = torch.arange(self.keys_per_class, device=labels_A.device)
-        return labels_A[:, None] * self.keys_per_class + slots_K
+        return torch.add(slots_K, labels_A[:, None], alpha=self.keys_per_class)

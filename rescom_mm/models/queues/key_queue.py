@@ -82,7 +82,7 @@ class KeyQueue(nn.Module):
         return self._written_Q >= 0
 
     def group_of(self, labels_N: Tensor) -> Tensor:
-        """Group of each row; rows of label -1 may get any group."""
+        """Group of each row, -1 for rows of label -1."""
         raise NotImplementedError
 
     def slots_of(self, labels_A: Tensor) -> Tensor | None:
@@ -134,8 +134,8 @@ class KeyQueue(nn.Module):
         self.write(*gather_keys(keys_BD, labels_B, rows or len(labels_B), flags))
 
     def _columns(self, keys_ND: Tensor, labels_N: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Buffers over the slots and what a write puts into them, row by row."""
-        return [(self._keys_QD, keys_ND), (self._written_Q, self._commits.expand(len(labels_N)))]
+        """Buffers over the slots and what a write puts there: a row each, or the same for all."""
+        return [(self._keys_QD, keys_ND), (self._written_Q, self._commits)]
 
     @torch.no_grad()
     def write(self, keys_ND: Tensor, labels_N: Tensor) -> None:
@@ -148,30 +148,29 @@ class KeyQueue(nn.Module):
             keys_ND: float32 keys.
             labels_N: int32 labels.
         """
-        N, groups = len(labels_N), len(self._ptr_G)
+        N = len(labels_N)
         self._commits += 1
         if N == 0:
             return
-        # padding sorts behind everything else, as a group of its own
-        group_N = torch.where(labels_N < 0, groups, self.group_of(labels_N)).long()
-        group_N, order_N = torch.sort(group_N, stable=True)
+        # padding sorts before everything else, as a group of its own
+        group_N, order_N = torch.sort(self.group_of(labels_N).long(), stable=True)
         first_N = torch.searchsorted(group_N, group_N)
         end_N = torch.searchsorted(group_N, group_N, right=True)
-        here_N = torch.arange(N, device=group_N.device)
-        real_N = group_N < groups
-        group_N = group_N.clamp(max=groups - 1)
-        survives_N = end_N - here_N <= self._capacity_G.index_select(0, group_N)
-        # A row that is overwritten within this write stands in for the last row of its group, and
-        # padding for the first row of all: what goes to one place is equal, its order no matter.
-        row_N = torch.where(survives_N, here_N, end_N - 1)
-        row_N, some = torch.where(real_N, row_N, row_N[0]), real_N[0]
-        group_N, source_N = group_N.index_select(0, row_N), order_N.index_select(0, row_N)
+        real_N, group_N = group_N >= 0, group_N.clamp(min=0)
+        # A row that is overwritten within this write stands in for the first of its group that is
+        # not, and padding for the last row of all: what goes to one place is equal, its order no
+        # matter.
+        row_N = torch.maximum(torch.arange(N, device=group_N.device),
+                              end_N - self._capacity_G.index_select(0, group_N))
+        row_N, some = torch.where(real_N, row_N, N - 1), real_N[-1]
+        group_N, first_N, end_N, source_N = torch.stack(
+            [group_N, first_N, end_N, order_N]).index_select(1, row_N)
         capacity_N = self._capacity_G.index_select(0, group_N)
-        ptr_N = self._ptr_G.index_select(0, group_N) - first_N.index_select(0, row_N)
+        ptr_N = self._ptr_G.index_select(0, group_N) - first_N
         slot_N = (ptr_N + row_N) % capacity_N + self._start_G.index_select(0, group_N)
-        ptr_N = (ptr_N + end_N.index_select(0, row_N)) % capacity_N
-        writes = [(buffer, slot_N, rows_N.index_select(0, source_N))
-                  for buffer, rows_N in self._columns(keys_ND, labels_N)]
+        ptr_N = (ptr_N + end_N) % capacity_N
+        writes = [(buffer, slot_N, rows if rows.ndim == 0 else rows.index_select(0, source_N))
+                  for buffer, rows in self._columns(keys_ND, labels_N)]
         for buffer, place_N, new_N in (*writes, (self._ptr_G, group_N, ptr_N.to(self._ptr_G))):
             # where all is padding, a place gets back what it holds
             old_N = buffer.index_select(0, place_N)
