@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rescom_mm.models import ClassBalancedQueue, FIFOQueue, ReversedQueue, SPMLoss
 from rescom_mm.models.losses import effective_number_weights
 from rescom_mm.models.losses.contrast import SupervisedContrast
-from rescom_mm.models.losses.mining import _blocks, _product_blocks, largest, similarities
+from rescom_mm.models.losses.mining import ABSENT, _blocks, _product_blocks, largest, similarities
 from tests.reference import class_weights, contrastive_loss
 
 
@@ -191,7 +191,7 @@ def test_similarities_in_blocks(slots):
     some = torch.randperm(slots, generator=generator)[:slots // 2 + 1].int()
     queue.write(torch.randn(len(some), 6, generator=generator), some)
     z_AD = torch.randn(5, 6, generator=generator)
-    expected = (z_AD @ queue.keys.T).masked_fill(~queue.valid, -torch.inf)
+    expected = (z_AD @ queue.keys.T).masked_fill(~queue.valid, ABSENT)
     torch.testing.assert_close(similarities(z_AD, queue), expected)
     blocks = _product_blocks(slots)
     assert slots % blocks == 0 and (blocks > 1) == (slots in (2048, 2050, 16284))

@@ -14,9 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..queues import KeyQueue
-from .mining import queue_candidates
-
-_NEVER = -1e30  # the logit of what is no candidate: finite, so that times 0 it is 0
+from .mining import ABSENT, queue_candidates
 
 
 class SupervisedContrast(torch.autograd.Function):
@@ -51,7 +49,7 @@ class SupervisedContrast(torch.autograd.Function):
         P = positive_AP.shape[1]
 
         # what is no candidate counts nothing, also where an anchor has none at all
-        log_AN = logits_AN.clamp_(min=_NEVER).log_softmax(1)
+        log_AN = logits_AN.log_softmax(1)
         positive_AP = positive_AP.to(log_AN)
         count_A = positive_AP.sum(1)
         factor_A = factor_A / count_A.clamp(min=1)  # of each positive
@@ -88,7 +86,7 @@ def _candidates(anchor_AD: Tensor, z_MD: Tensor, labels_M: Tensor, queue: KeyQue
     labels_A = labels_M[:len(anchor_AD)]
     parts, positives, slots_AN = [], [], None
     if in_batch_pairs:
-        parts.append((anchor_AD @ z_MD.T).fill_diagonal_(-torch.inf))
+        parts.append((anchor_AD @ z_MD.T).fill_diagonal_(ABSENT))
         positives.append((labels_A[:, None] == labels_M).fill_diagonal_(False))
     if queue is not None:
         sims, positive_AP, slots_AN = queue_candidates(anchor_AD, labels_A, queue, *mining)

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from ..queues import KeyQueue
 
+# the logit of what is no candidate: its exponential is 0 and, being finite, 0 times it is 0
+ABSENT = -1e30
+
 
 def queue_candidates(
         z_AD: Tensor, labels_A: Tensor, queue: KeyQueue, num_positives: int | None,
@@ -26,9 +29,9 @@ def queue_candidates(
         num_negatives: K-, the most similar keys of other classes; None: all.
 
     Returns:
-        Similarities, to be put side by side, -inf where there is no key; ``[A, P]`` whether a key
-        is positive, P the width of the first; the slots of all, or None where they are all slots
-        in order.
+        Similarities, to be put side by side, ``ABSENT`` where there is no key; ``[A, P]`` whether
+        a key is positive, P the width of the first; the slots of all, or None where they are all
+        slots in order.
     """
     own_AK = queue.slots_of(labels_A)
     sim_AQ = similarities(z_AD, queue)
@@ -36,19 +39,20 @@ def queue_candidates(
         return [sim_AQ], _of_class(labels_A, queue) & queue.valid, None
     if own_AK is None:  # they may be anywhere
         own_AQ = _of_class(labels_A, queue)
-        pos_AP = sim_AQ.masked_fill(~own_AQ, -torch.inf)
-        sim_AQ.masked_fill_(own_AQ, -torch.inf)
+        pos_AP = sim_AQ.masked_fill(~own_AQ, ABSENT)
+        sim_AQ.masked_fill_(own_AQ, ABSENT)
         own_AK = torch.arange(len(queue), device=z_AD.device).expand(len(z_AD), -1)
     else:
         pos_AP = sim_AQ.gather(1, own_AK)
-        sim_AQ.scatter_(1, own_AK, -torch.inf)
+        sim_AQ.scatter_(1, own_AK, ABSENT)
+    positive_AP = pos_AP > ABSENT / 2
     if num_positives is not None:
         # not sorted: that takes as long again
-        pos_AP, pick_AP = pos_AP.masked_fill_(pos_AP == -torch.inf, torch.inf).topk(
+        pos_AP, pick_AP = torch.where(positive_AP, pos_AP, -ABSENT).topk(
             num_positives, 1, largest=False, sorted=False)
-        pos_AP.masked_fill_(pos_AP == torch.inf, -torch.inf)  # fewer than K+ keys
+        positive_AP = pos_AP < -ABSENT / 2
+        pos_AP = torch.where(positive_AP, pos_AP, ABSENT)  # fewer than K+ keys
         own_AK = own_AK.gather(1, pick_AP)
-    positive_AP = pos_AP != -torch.inf  # (NaN, too, shall come through)
     if num_negatives is None:
         neg_AN, slots_AN = sim_AQ, torch.arange(len(queue), device=z_AD.device).expand(
             len(z_AD), -1)
@@ -58,13 +62,12 @@ def queue_candidates(
 
 
 def similarities(z_AD: Tensor, queue: KeyQueue) -> Tensor:
-    """``[A, Q]``: of anchors and keys; -inf where there is no key."""
-    # what is no key becomes -inf in the product itself
-    bias_Q = torch.where(queue.valid, z_AD.new_zeros(()), -torch.inf)
+    """``[A, Q]``: of anchors and keys; ``ABSENT`` where there is no key."""
+    missing_Q = (~queue.valid).to(z_AD)
     # blocks whose keys and similarities stay in a processor's cache
     G = _product_blocks(len(queue)) if z_AD.device.type == 'cpu' else 1
-    sim_GAS = torch.baddbmm(bias_Q.view(G, 1, -1), z_AD.expand(G, -1, -1),
-                            queue.keys.view(G, -1, z_AD.shape[1]).mT)
+    sim_GAS = torch.baddbmm(missing_Q.view(G, 1, -1), z_AD.expand(G, -1, -1),
+                            queue.keys.view(G, -1, z_AD.shape[1]).mT, beta=ABSENT)
     return sim_GAS.transpose(0, 1).flatten(1)
 
 
@@ -86,7 +89,7 @@ def largest(sim_AQ: Tensor, k: int) -> tuple[Tensor, Tensor]:
         bits_Ak, pick_Ak = _ordered(sim_AM).topk(k, 1, sorted=False)
         first_G1 = torch.arange(0, sim_AQ.shape[1], sim_AGS.shape[2])[:, None].int()
         slot_AM = (place_Ak.int()[:, None] + first_G1).flatten(1)  # int32: half the memory
-        slot_Ak = slot_AM.gather(1, pick_Ak)
+        slot_Ak = slot_AM.gather(1, pick_Ak).long()
     return _ordered(bits_Ak).view(torch.float32), slot_Ak
 
 

@@ -129,7 +129,7 @@ class KeyQueue(nn.Module):
         keys_BD = keys_VBD[view].to(self._keys_QD)
         labels_B = labels_B.to(self._ptr_G)
         # a key that is not finite is no key: it becomes padding, on the device
-        finite_B = keys_BD.abs().amax(dim=1) < torch.inf
+        finite_B = torch.linalg.vector_norm(keys_BD, 1, dim=1) < torch.inf
         labels_B = torch.where(finite_B, labels_B, PAD_LABEL)
         self.write(*gather_keys(keys_BD, labels_B, rows or len(labels_B), flags))
 
@@ -153,19 +153,18 @@ class KeyQueue(nn.Module):
         if N == 0:
             return
         # padding sorts before everything else, as a group of its own
-        group_N, order_N = torch.sort(self.group_of(labels_N).long(), stable=True)
+        group_N, order_N = torch.sort(self.group_of(labels_N), stable=True)
         first_N = torch.searchsorted(group_N, group_N)
         end_N = torch.searchsorted(group_N, group_N, right=True)
         real_N, group_N = group_N >= 0, group_N.clamp(min=0)
         # A row that is overwritten within this write stands in for the first of its group that is
         # not, and padding for the last row of all: what goes to one place is equal, its order no
         # matter.
-        row_N = torch.maximum(torch.arange(N, device=group_N.device),
-                              end_N - self._capacity_G.index_select(0, group_N))
-        row_N, some = torch.where(real_N, row_N, N - 1), real_N[-1]
-        group_N, first_N, end_N, source_N = torch.stack(
-            [group_N, first_N, end_N, order_N]).index_select(1, row_N)
         capacity_N = self._capacity_G.index_select(0, group_N)
+        row_N = torch.maximum(torch.arange(N, device=group_N.device), end_N - capacity_N)
+        row_N, some = torch.where(real_N, row_N, N - 1), real_N[-1]
+        group_N, first_N, end_N, source_N, capacity_N = torch.stack(
+            [group_N, first_N, end_N, order_N, capacity_N]).index_select(1, row_N)
         ptr_N = self._ptr_G.index_select(0, group_N) - first_N
         slot_N = (ptr_N + row_N) % capacity_N + self._start_G.index_select(0, group_N)
         ptr_N = (ptr_N + end_N) % capacity_N
