@@ -82,6 +82,13 @@ def test_released_structure_gives_the_same_numbers():
         both.keys_ED = both.keys_ED.flip(0)
 
 
+def test_a_step_takes_few_operations():
+    """Each costs some microseconds, on any device; the released structure's grow with the keys."""
+    both = branch.Branch(SMALL, CPU)
+    assert branch.operations(both.ours) <= 95
+    assert branch.operations(both.released()) > 5 * SMALL.written
+
+
 def test_released_structure_does_what_it_says():
     both = branch.Branch(SMALL, CPU)
     structure = inspect.getclosurevars(both.released()).nonlocals['branch']

@@ -15,8 +15,10 @@ import torch.nn.functional as F
 from measure import alternate, parser, ratio, save, shown, start, summary
 from released import ReleasedBranch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rescom_mm.models import ClassBalancedQueue, SPMLoss
+from rescom_mm.models.losses.mining import largest, similarities
 
 
 class Shape(NamedTuple):
@@ -68,9 +70,20 @@ class Branch:
         self.z_MD.grad = None
         loss = self.loss(self.z_MD, self.labels_M, self.queue)
         loss.backward()
+        self.write()
+        return loss
+
+    def write(self) -> None:
+        """The write alone."""
         self.queue.stage(self.keys_ED[None], self.labels_E)
         self.queue.commit()
-        return loss
+
+    def parts(self) -> dict[str, Callable[[], Any]]:
+        """What our step is made of, in part; product and selection are the released one's, too."""
+        z_MD = self.z_MD.detach()
+        sim_MQ = similarities(z_MD, self.queue)
+        return {'product': partial(similarities, z_MD, self.queue),
+                'selection': partial(largest, sim_MQ, self.shape.negatives), 'write': self.write}
 
     def floor(self, sort: bool = True) -> None:
         """The product, its backward pass, and one top-k."""
@@ -108,6 +121,23 @@ class Branch:
             torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-7)
 
 
+class Operations(TorchDispatchMode):
+    """Counts the operations that compute something: views don't."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+def operations(step: Callable[[], Any]) -> int:
+    """How many operations a step takes."""
+    with Operations() as counted:
+        step()
+    return counted.count
+
+
 def waits_for_device(step: Callable[[], Any]) -> bool | None:
     """Whether a step synchronises with the GPU; None on a CPU, where nothing can."""
     if not torch.cuda.is_available():
@@ -125,7 +155,7 @@ def waits_for_device(step: Callable[[], Any]) -> bool | None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measures all shapes."""
     args = parser(__doc__ or '', 'branch').parse_args(argv)
-    device, rows = start(args), []
+    device, rows, parts = start(args), [], []
     for shape in SHAPES:
         branch = Branch(shape, device)
         released = branch.released()
@@ -138,11 +168,15 @@ def main(argv: Sequence[str] | None = None) -> None:
                       released_over_ours=ratio(seconds, 'released', 'ours'))
         rows.append(dict(shape=shape._asdict(), waits=waits_for_device(branch.ours), **ratios,
                          seconds={name: summary(values) for name, values in seconds.items()}))
+        alone = alternate({**branch.parts(), 'released': released}, args.rounds, device)
+        parts.append(dict(shape=shape._asdict(), operations=operations(branch.ours),
+                          released_operations=operations(released),
+                          seconds={name: summary(alone[name]) for name in branch.parts()}))
         print(f'{shape}: {shown(summary(seconds["ours"]), 1e3)} ms, '
               f'{shown(ratios["over_floor"])} x the floor '
               f'({shown(ratios["over_unsorted_floor"])} x with an unsorted top-k); '
               f'released structure {shown(ratios["released_over_ours"])} x')
-    save(args, rows)
+    save(args, rows, parts=parts)
 
 
 if __name__ == '__main__':

@@ -38,7 +38,10 @@ SECTIONS = [
             'writing the queue, without an encoder. The floor is the bare product of similarities, '
             'forward and backward, and one top-k of that size. The released structure is an own '
             'rendering of the operations of the released code (`tools/benchmark/released.py`). '
-            + (released.__doc__ or '').partition('\n\n')[2].strip(), 'branch.png'),
+            + (released.__doc__ or '').partition('\n\n')[2].strip()
+            + '\n\nThe second table has parts of our step on their own (product and selection are '
+            'parts of the released structure, too), and the number of operations of a step, '
+            'without views.', 'branch.png'),
     Section('step', 'Whole training step', 'ResCom beside the same two views with SiamBS alone, '
             'optimiser and queue included; `projector` is SiamBS with a projector that serves '
             'nothing, which tells what of the difference is the projector\'s. '
@@ -169,7 +172,7 @@ def measured(file: str, name: str, content: Content) -> list[str]:
                  *table(points)]
     else:
         lines = table(rows)
-    for more in ('states', 'switches'):
+    for more in ('parts', 'states', 'switches'):
         if content.get(more):
             lines += table(content[more])
     for target in TARGETS.get(name, []):
