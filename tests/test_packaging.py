@@ -92,10 +92,11 @@ def build(*argv):
 
 
 def not_of_the_project(folder, names):
-    """What building or training left in a checkout."""
-    top = ('.git', 'data', 'work_dirs', 'build', 'dist') if Path(folder) == ROOT else ()
-    return {name for name in names
-            if name in top or name == '__pycache__' or name.endswith(('.egg-info', '_cache'))}
+    """What building, testing or training left in a checkout."""
+    kept = ('.ci', '.github', '.gitignore', '.pre-commit-config.yaml')
+    top = ('data', 'work_dirs', 'build', 'dist') if Path(folder) == ROOT else ()
+    return {name for name in names if name in top or name == '__pycache__'
+            or name.endswith('.egg-info') or (name.startswith('.') and name not in kept)}
 
 
 @pytest.fixture(scope='module')

@@ -13,7 +13,7 @@ from ..utils import unwrapped_model
 def known_sizes(model: nn.Module, images: int) -> list[str]:
     """Sizes of what this package adds to a training, in bytes, each with its name.
 
-    Of similarities ``SPMLoss`` holds up to six copies at once, three where it mines both kinds of
+    Of similarities ``SPMLoss`` holds up to six copies at once, two where it mines both kinds of
     keys from a class-balanced queue, and keeps none for the backward pass (measured).
 
     Args:

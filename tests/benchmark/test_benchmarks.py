@@ -83,7 +83,10 @@ def test_released_structure_gives_the_same_numbers():
 
 
 def test_a_step_takes_few_operations():
-    """Each costs some microseconds, on any device; the released structure's grow with the keys."""
+    """Each costs some microseconds, on any device: one more is to be paid for by another.
+
+    The released structure's grow with the keys.
+    """
     both = branch.Branch(SMALL, CPU)
     assert branch.operations(both.ours) <= 95
     assert branch.operations(both.released()) > 5 * SMALL.written

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rescom_mm.models import ClassBalancedQueue, FIFOQueue, ReversedQueue, SPMLoss
-from rescom_mm.models.losses import effective_number_weights
+from rescom_mm.models.losses import effective_number_weights, mining
 from rescom_mm.models.losses.contrast import SupervisedContrast
-from rescom_mm.models.losses.mining import ABSENT, _blocks, _product_blocks, largest, similarities
+from rescom_mm.models.losses.mining import largest, similarities
 from tests.reference import class_weights, contrastive_loss
 
 
@@ -175,7 +175,7 @@ def test_largest_equal_a_sort(seed, blocks, slots, k):
     sim_AQ = torch.randint(-9, 10, (5, blocks * slots), generator=generator) / 8
     sim_AQ[torch.rand(sim_AQ.shape, generator=generator) < 0.2] = -torch.inf
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('rescom_mm.models.losses.mining._blocks', lambda *_: blocks)
+        patch.setattr(mining, '_selection_blocks', lambda *_: blocks)
         values_Ak, slots_Ak = largest(sim_AQ, k)
     expected = sim_AQ.sort(1, descending=True).values[:, :k]
     assert torch.equal(values_Ak.sort(1, descending=True).values, expected)
@@ -191,9 +191,9 @@ def test_similarities_in_blocks(slots):
     some = torch.randperm(slots, generator=generator)[:slots // 2 + 1].int()
     queue.write(torch.randn(len(some), 6, generator=generator), some)
     z_AD = torch.randn(5, 6, generator=generator)
-    expected = (z_AD @ queue.keys.T).masked_fill(~queue.valid, ABSENT)
+    expected = (z_AD @ queue.keys.T).masked_fill(~queue.valid, mining.ABSENT)
     torch.testing.assert_close(similarities(z_AD, queue), expected)
-    blocks = _product_blocks(slots)
+    blocks = mining._product_blocks(slots)
     assert slots % blocks == 0 and (blocks > 1) == (slots in (2048, 2050, 16284))
 
 
@@ -232,6 +232,16 @@ def test_nan_comes_through(per_class, bits):
         assert loss(bad_MD, torch.tensor([7, 8] * 2), queue).isnan()
 
 
+@pytest.mark.parametrize('queue', [FIFOQueue(5, 3, 6), ClassBalancedQueue(5, 1, 6)])
+def test_nan_comes_through_where_all_keys_are_positive(queue):
+    queue.write(torch.ones(5, 6), torch.zeros(5, dtype=torch.int32))
+    loss = SPMLoss(1, None, in_batch_pairs=False)
+    z_MD, labels_M = torch.ones(2, 6), torch.zeros(2, dtype=torch.int64)
+    assert loss(z_MD, labels_M, queue).isfinite()
+    z_MD[1] = torch.nan
+    assert loss(z_MD, labels_M, queue).isnan()
+
+
 @pytest.mark.parametrize('classes', [4, 160])
 def test_label_that_the_queue_lacks_is_an_error(classes):
     """And not another anchor's similarities."""
@@ -256,9 +266,9 @@ def test_blocks_only_where_each_holds_what_is_mined():
     """Else the last ones of a block would be asked for twice, or not be there."""
     for slots in (*range(1, 300), 1000, 4000, 8000, 16284, 7919):
         for k in {1, 2, 7, slots // 3, slots // 2, slots - 1, slots} & set(range(1, slots + 1)):
-            blocks = _blocks(slots, k)
+            blocks = mining._selection_blocks(slots, k)
             assert slots % blocks == 0 and (blocks == 1 or slots // blocks >= k)
-    assert _blocks(16284, 500) > 1
+    assert mining._selection_blocks(16284, 500) > 1
 
 
 @pytest.mark.parametrize('queue', [ClassBalancedQueue(2, 160, 6), FIFOQueue(320, 160, 6)])

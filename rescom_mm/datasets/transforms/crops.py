@@ -58,8 +58,8 @@ class PaddedCropAndFlip(BaseTransform):
         bottom, right = max(min(y + side, height), top), max(min(x + side, width), left)
         crop = np.zeros((side, side, *image.shape[2:]), image.dtype)
         crop[top - y:bottom - y, left - x:right - x] = image[top:bottom, left:right]
-        if flip:  # OpenCV's takes a third of NumPy's time, and knows fewer types
-            crop = (cv2.flip(crop, 1).reshape(crop.shape) if crop.dtype == np.uint8
+        if flip:  # by OpenCV in a third of NumPy's time, where it is known to do so
+            crop = (cv2.flip(crop, 1) if crop.dtype == np.uint8 and crop.shape[2:] == (3,)
                     else crop[:, ::-1].copy())
         results['img'] = crop
         results['img_shape'] = crop.shape

@@ -50,10 +50,11 @@ class SupervisedContrast(torch.autograd.Function):
 
         # what is no candidate counts nothing, also where an anchor has none at all
         log_AN = logits_AN.log_softmax(1)
+        del logits_AN
         positive_AP = positive_AP.to(log_AN)
         count_A = positive_AP.sum(1)
         factor_A = factor_A / count_A.clamp(min=1)  # of each positive
-        loss = -(log_AN[:, :P] * positive_AP).sum(1).dot(factor_A)
+        loss = (log_AN[:, :P] * positive_AP).sum(1).dot(-factor_A)
 
         if ctx.needs_input_grad[0]:
             # of an anchor's logits: its softmax, less 1 for each positive, averaged over these

@@ -1,7 +1,7 @@
 """Candidates of anchors from the queue, and the mining of the hardest.
 
 Shape suffixes: A anchors, Q slots of the queue, K slots of an anchor's class, P candidates among
-which an anchor's positives are, N all of them, D dimension; G blocks of S slots, k the mined, M
+which an anchor's positives are, N all of them, D dimension; G blocks of S slots, k the mined, J
 candidates for these.
 """
 
@@ -45,20 +45,20 @@ def queue_candidates(
     else:
         pos_AP = sim_AQ.gather(1, own_AK)
         sim_AQ.scatter_(1, own_AK, ABSENT)
-    positive_AP = pos_AP > ABSENT / 2
+    absent_AP = pos_AP < ABSENT / 2  # (NaN is not: it shall come through)
     if num_positives is not None:
         # not sorted: that takes as long again
-        pos_AP, pick_AP = torch.where(positive_AP, pos_AP, -ABSENT).topk(
+        pos_AP, pick_AP = pos_AP.masked_fill_(absent_AP, -ABSENT).topk(
             num_positives, 1, largest=False, sorted=False)
-        positive_AP = pos_AP < -ABSENT / 2
-        pos_AP = torch.where(positive_AP, pos_AP, ABSENT)  # fewer than K+ keys
+        absent_AP = pos_AP > -ABSENT / 2
+        pos_AP.masked_fill_(absent_AP, ABSENT)  # fewer than K+ keys
         own_AK = own_AK.gather(1, pick_AP)
     if num_negatives is None:
         neg_AN, slots_AN = sim_AQ, torch.arange(len(queue), device=z_AD.device).expand(
             len(z_AD), -1)
     else:
         neg_AN, slots_AN = largest(sim_AQ, num_negatives)
-    return [pos_AP, neg_AN], positive_AP, torch.cat([own_AK, slots_AN], 1)
+    return [pos_AP, neg_AN], ~absent_AP, torch.cat([own_AK, slots_AN], 1)
 
 
 def similarities(z_AD: Tensor, queue: KeyQueue) -> Tensor:
@@ -78,18 +78,18 @@ def largest(sim_AQ: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """
     if sim_AQ.device.type != 'cpu':
         return sim_AQ.topk(k, 1, sorted=False)
-    G = _blocks(sim_AQ.shape[1], k)
+    G = _selection_blocks(sim_AQ.shape[1], k)
     if G == 1:
         bits_Ak, slot_Ak = _ordered(sim_AQ).topk(k, 1, sorted=False)
     else:
         # one that is among the k largest of all is where the largest over the blocks is among k
         sim_AGS = sim_AQ.unflatten(1, (G, -1))
         place_Ak = _ordered(sim_AGS.amax(1)).topk(k, 1, sorted=False).indices
-        sim_AM = sim_AGS.gather(2, place_Ak[:, None].expand(-1, G, -1)).flatten(1)
-        bits_Ak, pick_Ak = _ordered(sim_AM).topk(k, 1, sorted=False)
+        sim_AJ = sim_AGS.gather(2, place_Ak[:, None].expand(-1, G, -1)).flatten(1)
+        bits_Ak, pick_Ak = _ordered(sim_AJ).topk(k, 1, sorted=False)
         first_G1 = torch.arange(0, sim_AQ.shape[1], sim_AGS.shape[2])[:, None].int()
-        slot_AM = (place_Ak.int()[:, None] + first_G1).flatten(1)  # int32: half the memory
-        slot_Ak = slot_AM.gather(1, pick_Ak).long()
+        slot_AJ = (place_Ak.int()[:, None] + first_G1).flatten(1)  # int32: half the memory
+        slot_Ak = slot_AJ.gather(1, pick_Ak).long()
     return _ordered(bits_Ak).view(torch.float32), slot_Ak
 
 
@@ -107,10 +107,10 @@ def _product_blocks(slots: int) -> int:
     return blocks
 
 
-def _blocks(slots: int, k: int) -> int:
+def _selection_blocks(slots: int, k: int) -> int:
     """Blocks of slots with which :func:`largest` compares least."""
     best, least = 1, slots // 2  # two passes must pay for what they cost besides
-    for blocks in range(2, least // k):
+    for blocks in range(2, min(least // k, 65)):
         compared = slots // blocks + blocks * k
         if slots % blocks == 0 and compared <= least:
             best, least = blocks, compared

@@ -148,7 +148,7 @@ class SPMLoss(NeedsClassCounts, nn.Module):
         Returns:
             A float32 scalar, times ``loss_weight``.
         """
-        device = z_MD.device.type
+        device = z_MD.device.type  # a context that changes nothing takes its time, too
         with (torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device)
               else nullcontext()):
             anchors = len(z_MD) if self.anchors == 'both' else len(z_MD) // 2

@@ -39,7 +39,7 @@ class FIFOQueue(KeyQueue):
         return self._labels_Q
 
     def group_of(self, labels_N: Tensor) -> Tensor:
-        return labels_N.clamp(max=0)
+        return torch.zeros_like(labels_N)
 
     def _columns(self, keys_ND: Tensor, labels_N: Tensor) -> list[tuple[Tensor, Tensor]]:
         return [*super()._columns(keys_ND, labels_N), (self._labels_Q, labels_N)]

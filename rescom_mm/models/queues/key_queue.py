@@ -82,7 +82,7 @@ class KeyQueue(nn.Module):
         return self._written_Q >= 0
 
     def group_of(self, labels_N: Tensor) -> Tensor:
-        """Group of each row, -1 for rows of label -1."""
+        """Group of each row; rows of label -1 may get any group."""
         raise NotImplementedError
 
     def slots_of(self, labels_A: Tensor) -> Tensor | None:
@@ -128,13 +128,13 @@ class KeyQueue(nn.Module):
         self.discard()
         keys_BD = keys_VBD[view].to(self._keys_QD)
         labels_B = labels_B.to(self._ptr_G)
-        # a key that is not finite is no key: it becomes padding, on the device
+        # a key whose norm is not finite is no key: it becomes padding, on the device
         finite_B = torch.linalg.vector_norm(keys_BD, 1, dim=1) < torch.inf
         labels_B = torch.where(finite_B, labels_B, PAD_LABEL)
         self.write(*gather_keys(keys_BD, labels_B, rows or len(labels_B), flags))
 
     def _columns(self, keys_ND: Tensor, labels_N: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Buffers over the slots and what a write puts there: a row each, or the same for all."""
+        """Buffers over the slots, and what a write puts there: a row each, or one value (0-dim)."""
         return [(self._keys_QD, keys_ND), (self._written_Q, self._commits)]
 
     @torch.no_grad()
@@ -147,13 +147,17 @@ class KeyQueue(nn.Module):
         Args:
             keys_ND: float32 keys.
             labels_N: int32 labels.
+
+        Raises:
+            IndexError: for a label that the queue has no group for.
         """
         N = len(labels_N)
         self._commits += 1
         if N == 0:
             return
         # padding sorts before everything else, as a group of its own
-        group_N, order_N = torch.sort(self.group_of(labels_N), stable=True)
+        group_N = torch.where(labels_N < 0, PAD_LABEL, self.group_of(labels_N))
+        group_N, order_N = torch.sort(group_N, stable=True)
         first_N = torch.searchsorted(group_N, group_N)
         end_N = torch.searchsorted(group_N, group_N, right=True)
         real_N, group_N = group_N >= 0, group_N.clamp(min=0)
@@ -163,6 +167,7 @@ class KeyQueue(nn.Module):
         capacity_N = self._capacity_G.index_select(0, group_N)
         row_N = torch.maximum(torch.arange(N, device=group_N.device), end_N - capacity_N)
         row_N, some = torch.where(real_N, row_N, N - 1), real_N[-1]
+        # from here on, N are the rows that are written
         group_N, first_N, end_N, source_N, capacity_N = torch.stack(
             [group_N, first_N, end_N, order_N, capacity_N]).index_select(1, row_N)
         ptr_N = self._ptr_G.index_select(0, group_N) - first_N
