@@ -6,6 +6,7 @@ The options are those of mmpretrain's own tools.
 from __future__ import annotations
 
 import argparse
+import atexit
 import inspect
 import os
 from pathlib import Path
@@ -102,7 +103,15 @@ def init_cpu_processes(cfg: Config) -> None:
     if cfg.launcher != 'pytorch' or torch.cuda.is_available() or torch_dist.is_initialized():
         return
     torch_dist.init_process_group('gloo')
+    # a thread of gloo's that is alive when the interpreter ends would abort it
+    atexit.register(_leave_processes)
     wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False,
                    find_unused_parameters=cfg.get('find_unused_parameters', False))
     wrapper.update(cfg.get('model_wrapper_cfg') or {})
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+def _leave_processes() -> None:
+    """Ends the process group, if there is one."""
+    if torch_dist.is_initialized():
+        torch_dist.destroy_process_group()

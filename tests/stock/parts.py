@@ -67,10 +67,12 @@ randomness = dict(seed=0)
 
 # mmengine alone cannot begin a distributed training without a GPU
 GLOO = '''
+import atexit
 import os
 import torch.distributed as dist
 if 'RANK' in os.environ and not dist.is_initialized():
     dist.init_process_group('gloo')
+    atexit.register(lambda: dist.is_initialized() and dist.destroy_process_group())
 '''
 
 
