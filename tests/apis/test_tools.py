@@ -232,3 +232,23 @@ train_cfg = dict(max_epochs=1)
     with pytest.raises(ValueError, match='labels would shift') as error:
         train.main([*argv, str(tmp_path / 'run2')])
     assert '\n' not in str(error.value)
+
+
+def test_cpu_processes_leave_their_group(tmp_path):
+    """Else a thread of gloo's may abort the interpreter at its end, when all is done."""
+    script = tmp_path / 'script.py'
+    script.write_text('''
+import atexit, torch
+import rescom_mm
+from mmengine.config import ConfigDict
+from rescom_mm.apis.cli import init_cpu_processes
+torch.cuda.is_available = lambda: False
+# what is registered first is called last
+atexit.register(lambda: print('at the end', torch.distributed.is_initialized()))
+init_cpu_processes(ConfigDict(launcher='pytorch'))
+print('before', torch.distributed.is_initialized())
+''')
+    said = run_tool(script, cwd=tmp_path, env=dict(
+        RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='0',
+        PYTHONPATH=str(ROOT))).stdout
+    assert 'before True' in said and 'at the end False' in said, said
