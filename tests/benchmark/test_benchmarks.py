@@ -50,8 +50,9 @@ def test_inference_compares_equal_predictions():
 def test_state_in_a_checkpoint():
     row = memory.state(TINY)
     assert row['queue_bytes'] == 10 * 10 * 32 * 4
-    # when each slot was written, where each class goes on, and the number of commits
-    assert row['beyond_queue'] == 4 * 100 + 4 * 10 + 4
+    # when each slot was written, where each class goes on, and the number of commits; the spare
+    # place and its key
+    assert row['beyond_queue'] == 4 * 101 + 4 * 11 + 4 + 4 * 32
     assert row['released_bytes'] == row['queue_bytes'] + 8 * 10 * 9 * 10
 
 
@@ -78,7 +79,7 @@ def test_released_structure_gives_the_same_numbers():
     for _ in range(3):
         both.check(step)
         torch.testing.assert_close(structure.queue_DQ.T, both.queue.keys, rtol=0, atol=0)
-        assert torch.equal(structure.pointers, both.queue._ptr_G.long())
+        assert torch.equal(structure.pointers, both.queue._ptr_G[1:].long())
         both.keys_ED = both.keys_ED.flip(0)
 
 
@@ -88,7 +89,7 @@ def test_a_step_takes_few_operations():
     The released structure's grow with the keys.
     """
     both = branch.Branch(SMALL, CPU)
-    assert branch.operations(both.ours) <= 95
+    assert branch.operations(both.ours) <= 84
     assert branch.operations(both.released()) > 5 * SMALL.written
 
 

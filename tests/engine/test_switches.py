@@ -47,7 +47,7 @@ def test_losses_and_queue(tmp_path, plain, name):
         assert len(mine) == len(theirs) == 6
         torch.testing.assert_close(mine[0], theirs[0], rtol=rounding, atol=0)
     mine, theirs = runner.model.queue.state_dict(), plain.model.queue.state_dict()
-    keys, others = mine.pop('_keys_QD'), theirs.pop('_keys_QD')
+    keys, others = mine.pop('_keys_PD')[1:], theirs.pop('_keys_PD')[1:]
     assert keys.dtype == torch.float32 and keys.is_contiguous()
     assert all(torch.equal(mine[key], theirs[key]) for key in theirs)  # the same slots, in order
     valid = plain.model.queue.valid

@@ -46,7 +46,7 @@ def test_checkpoint_carries_queue_and_counts(trained):
     checkpoint = load(folder / 'epoch_2.pth')  # nothing unsafe in it
     counts = checkpoint['meta']['dataset_meta']['class_counts']
     assert counts['images'] == counts['samples'] == [128, 91, 65, 47, 33, 24, 17, 12, 8, 6]
-    assert checkpoint['state_dict']['queue._keys_QD'].shape == (100, 32)
+    assert checkpoint['state_dict']['queue._keys_PD'].shape == (101, 32)
     assert checkpoint['state_dict']['queue._commits'] == 14
     assert runner.model.queue.status()['fill'] == 1.0
     hub = runner.message_hub.log_scalars

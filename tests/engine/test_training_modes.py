@@ -33,13 +33,13 @@ class EqualQueuesHook(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         queue, = (module for module in runner.model.modules() if isinstance(module, KeyQueue))
         state = queue.state_dict()
-        assert {'_keys_QD', '_written_Q', '_ptr_G', '_commits'} <= state.keys()
+        assert {'_keys_PD', '_written_P', '_ptr_G', '_commits'} <= state.keys()
         digest = hashlib.sha256()
         for name in sorted(state):
             digest.update(state[name].cpu().numpy().tobytes())
         assert len(set(all_gather_object(digest.digest()))) == 1, runner.iter
         assert state['_commits'] == runner.iter + 1
-        assert (state['_written_Q'] == runner.iter + 1).any()
+        assert (state['_written_P'] == runner.iter + 1).any()
         self.steps += 1
 
 

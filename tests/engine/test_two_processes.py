@@ -77,5 +77,5 @@ def test_two_processes(two_processes, name):
     states = [torch.load(folder / f'rank{rank}.pth') for rank in range(2)]
     for key in states[0]:
         assert torch.equal(states[0][key], states[1][key]), key
-    assert states[0]['queue._commits'] == 12 and (states[0]['queue._written_Q'] >= 0).all()
+    assert states[0]['queue._commits'] == 12 and (states[0]['queue._written_P'][1:] >= 0).all()
     assert int(states[0]['queue._ptr_G'].sum()) > 0

@@ -14,11 +14,11 @@ from tests.reference import LoopQueue, mirrored_weights
 def test_golden_enqueue(golden):
     case = golden['enqueue']
     queue = ClassBalancedQueue(case['K'], 3, 3)
-    queue._keys_QD.copy_(torch.tensor(case['queue']))
-    queue._ptr_G.copy_(torch.tensor(case['ptr']))
+    queue.keys.copy_(torch.tensor(case['queue']))
+    queue._ptr_G[1:].copy_(torch.tensor(case['ptr']))
     queue.write(torch.tensor(case['z']), torch.tensor(case['y'], dtype=torch.int32))
     np.testing.assert_allclose(queue.keys, case['queue_after'], atol=1e-5)
-    assert queue._ptr_G.tolist() == case['ptr_after']
+    assert queue._ptr_G[1:].tolist() == case['ptr_after']
 
 
 @settings(max_examples=150)
@@ -49,7 +49,7 @@ def test_matches_key_by_key_loop(data):
         expected_keys, expected_labels, expected_valid = loop.flat()
         assert queue.valid.tolist() == expected_valid
         np.testing.assert_array_equal(queue.keys.numpy(), expected_keys)  # bit for bit
-        assert queue._ptr_G.tolist() == loop.pointers
+        assert queue._ptr_G[1:].tolist() == loop.pointers
         for mine, theirs in zip(queue.labels.tolist(), expected_labels):
             assert theirs is None or mine == theirs
 
@@ -66,7 +66,7 @@ def test_stage_and_commit():
     queue.stage(torch.zeros(2, 2, 4), torch.tensor([2, 2]))
     queue.stage(views, torch.tensor([0, 2]))  # a second call replaces the first
     assert not queue.valid.any()  # staging alone writes nothing
-    assert set(queue.state_dict()) == {'_keys_QD', '_written_Q', '_ptr_G', '_commits'}
+    assert set(queue.state_dict()) == {'_keys_PD', '_written_P', '_ptr_G', '_commits'}
     queue.commit(view=1)
     assert queue.keys[0].tolist() == [0, 0, 1, 0] and queue.keys[4].tolist() == [0, 0, 0, 1]
     before = {name: value.clone() for name, value in queue.state_dict().items()}
@@ -155,7 +155,7 @@ def test_reversed_queue_takes_its_shape_from_counts_that_arrive_later():
     queue.set_class_counts(ClassCounts((50, 20, 10), (9, 9, 9)))
     after = dict(queue.named_buffers())
     assert all(after[name] is buffer for name, buffer in before.items())
-    assert set(queue.state_dict()) == {'_keys_QD', '_written_Q', '_ptr_G', '_commits'}
+    assert set(queue.state_dict()) == {'_keys_PD', '_written_P', '_ptr_G', '_commits'}
     queue.write(torch.ones(3, 2), torch.tensor([0, 2, 2], dtype=torch.int32))
     assert queue.valid.tolist() == [True, False, False, True, True, False, False, False]
     queue.set_class_counts(ClassCounts((50, 20, 10), (9, 9, 9)))  # the same again: keys stay

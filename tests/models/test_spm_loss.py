@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,8 +24,8 @@ def unit_rows(generator, *shape):
 def filled_queue(golden):
     case = golden['rescom']
     queue = ClassBalancedQueue(case['K'], len(case['cls_num']), 3)
-    queue._keys_QD.copy_(torch.tensor(case['queue_rows_class_major']))
-    queue._written_Q.zero_()
+    queue.keys.copy_(torch.tensor(case['queue_rows_class_major']))
+    queue._written_P.zero_()
     return queue
 
 
@@ -165,40 +166,48 @@ def test_missing_counts_name_the_line_to_add():
         SPMLoss(beta=0.9)(torch.eye(4), torch.tensor([0, 1, 0, 1]))
 
 
-@settings(max_examples=60)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 3, 8]), st.integers(1, 40),
-       st.integers(1, 30))
-def test_largest_equal_a_sort(seed, blocks, slots, k):
-    """In one level or two, with ties, negative values and slots that hold no key."""
+@settings(max_examples=150)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 80), st.integers(1, 30), st.integers(1, 9),
+       st.sampled_from([0, 0.2, 0.9]))
+def test_largest_equal_a_sort(seed, slots, k, each, absent):
+    """With a pivot and without, with ties, negative values and slots that hold no key."""
     generator = torch.Generator().manual_seed(seed)
-    k = min(k, slots)
-    sim_AQ = torch.randint(-9, 10, (5, blocks * slots), generator=generator) / 8
-    sim_AQ[torch.rand(sim_AQ.shape, generator=generator) < 0.2] = -torch.inf
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mining, '_selection_blocks', lambda *_: blocks)
-        values_Ak, slots_Ak = largest(sim_AQ, k)
+    k, each = min(k, slots), min(each, slots)
+    sim_AQ = torch.randint(-9, 10, (5, slots), generator=generator) / 8
+    sim_AQ[torch.rand(sim_AQ.shape, generator=generator) < absent] = mining.ABSENT
+    sim_AR = F.pad(sim_AQ, (2, 1), value=torch.nan) if each > 1 else sim_AQ
+    values_Ak, slots_Ak = largest(sim_AR, k, each)
     expected = sim_AQ.sort(1, descending=True).values[:, :k]
     assert torch.equal(values_Ak.sort(1, descending=True).values, expected)
     assert torch.equal(sim_AQ.gather(1, slots_Ak), values_Ak)
     assert all(len(set(row)) == k for row in slots_Ak.tolist())
 
 
+@pytest.mark.parametrize('each', [1, 6])
+def test_largest_where_all_is_nan(each):
+    sim_AR = torch.full((2, 63), torch.nan)
+    slots_Ak = largest(sim_AR, 4, each)[1]
+    assert ((slots_Ak >= 0) & (slots_Ak < 60 + 3 * (each == 1))).all()
+
+
+@pytest.mark.parametrize('anchors', [5, 128])
 @pytest.mark.parametrize('slots', [1, 9, 2048, 2050, 4111, 16284])
-def test_similarities_in_blocks(slots):
+def test_similarities_in_blocks(slots, anchors):
     """A prime number of slots, too; what was not written is no key."""
     generator = torch.Generator().manual_seed(slots)
     queue = ClassBalancedQueue(1, slots, 6)
     some = torch.randperm(slots, generator=generator)[:slots // 2 + 1].int()
     queue.write(torch.randn(len(some), 6, generator=generator), some)
-    z_AD = torch.randn(5, 6, generator=generator)
+    z_AD = torch.randn(anchors, 6, generator=generator)
     expected = (z_AD @ queue.keys.T).masked_fill(~queue.valid, mining.ABSENT)
     torch.testing.assert_close(similarities(z_AD, queue), expected)
-    blocks = mining._product_blocks(slots)
+    torch.testing.assert_close(similarities(z_AD, queue, room=True)[:, 2:-1], expected)
+    blocks = mining._blocks(slots)
     assert slots % blocks == 0 and (blocks > 1) == (slots in (2048, 2050, 16284))
 
 
-def test_mining_in_blocks_equals_mining_in_one():
-    """A queue so large that its slots are searched in blocks, against the slow reference."""
+def test_mining_of_a_large_queue():
+    """So large that the search for the hardest negatives has a pivot; against the reference."""
     generator = np.random.default_rng(0)
     C, K, D = 160, 5, 6
     keys, labels = unit_rows(generator, C * K, D), generator.permutation(np.repeat(np.arange(C), K))
@@ -215,7 +224,7 @@ def test_mining_in_blocks_equals_mining_in_one():
     np.testing.assert_allclose(z_MD.grad, expected_grad, atol=2e-5)
 
 
-@pytest.mark.parametrize('per_class', [2, 5])  # in one level, and in two
+@pytest.mark.parametrize('per_class', [1, 5])  # with a pivot for the search: in groups of 3, 16
 @pytest.mark.parametrize('bits', [0x7fc00000, -0x400000])  # of both signs: a processor makes either
 def test_nan_comes_through(per_class, bits):
     """Nothing that is not a number may be taken for a key that is not there."""
@@ -262,13 +271,21 @@ def test_float64_is_computed_in_float32():
     assert torch.equal(loss, SPMLoss(1, 7)(z_MD.float(), torch.tensor([1, 2] * 2), queue))
 
 
-def test_blocks_only_where_each_holds_what_is_mined():
-    """Else the last ones of a block would be asked for twice, or not be there."""
-    for slots in (*range(1, 300), 1000, 4000, 8000, 16284, 7919):
-        for k in {1, 2, 7, slots // 3, slots // 2, slots - 1, slots} & set(range(1, slots + 1)):
-            blocks = mining._selection_blocks(slots, k)
-            assert slots % blocks == 0 and (blocks == 1 or slots // blocks >= k)
-    assert mining._selection_blocks(16284, 500) > 1
+@pytest.mark.parametrize('classes, per_class, k', [(1000, 4, 500), (8142, 2, 500), (100, 40, 7)])
+def test_the_pivot_is_a_little_below_what_is_mined(classes, per_class, k):
+    """Where the similarities are spread as those of random vectors."""
+    generator = torch.Generator().manual_seed(0)
+    queue = ClassBalancedQueue(per_class, classes, 32)
+    queue.write(F.normalize(torch.randn(len(queue), 32, generator=generator)), queue.labels)
+    z_AD = F.normalize(torch.randn(64, 32, generator=generator))
+    sim_AR = similarities(z_AD, queue, room=True)
+    largest(sim_AR, k, mining.group_size(z_AD, queue, k))
+    pivot_A1, sim_AQ = sim_AR[:, :1], sim_AR[:, 2:-1]
+    assert torch.equal(sim_AR[:, :2], pivot_A1.expand(-1, 2))
+    assert torch.equal(sim_AR[:, -1:], pivot_A1)
+    above_A = (sim_AQ > pivot_A1).sum(1)
+    assert ((above_A >= k) & (above_A <= 2.5 * k)).float().mean() > 0.75  # else there is none
+    assert mining.group_size(z_AD.to('meta'), queue, k) == mining.group_size(z_AD, queue, None) == 1
 
 
 @pytest.mark.parametrize('queue', [ClassBalancedQueue(2, 160, 6), FIFOQueue(320, 160, 6)])

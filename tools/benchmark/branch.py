@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rescom_mm.models import ClassBalancedQueue, SPMLoss
-from rescom_mm.models.losses.mining import largest, similarities
+from rescom_mm.models.losses.mining import group_size, largest, similarities
 
 
 class Shape(NamedTuple):
@@ -81,9 +81,10 @@ class Branch:
     def parts(self) -> dict[str, Callable[[], Any]]:
         """What our step is made of, in part; product and selection are the released one's, too."""
         z_MD = self.z_MD.detach()
-        sim_MQ = similarities(z_MD, self.queue)
-        return {'product': partial(similarities, z_MD, self.queue),
-                'selection': partial(largest, sim_MQ, self.shape.negatives), 'write': self.write}
+        each = group_size(z_MD, self.queue, self.shape.negatives)
+        product = partial(similarities, z_MD, self.queue, room=each > 1)
+        return {'product': product, 'write': self.write,
+                'selection': partial(largest, product(), self.shape.negatives, each)}
 
     def floor(self, sort: bool = True) -> None:
         """The product, its backward pass, and one top-k."""

@@ -44,8 +44,9 @@ class SupervisedContrast(torch.autograd.Function):
             A scalar.
         """
         A, M = len(factor_A), len(z_MD)
+        anchor_AD = (z_MD if A == M else z_MD[:A]) * (1 / temperature)
         logits_AN, positive_AP, slots_AN = _candidates(
-            z_MD[:A] / temperature, z_MD, labels_M, queue, mining, in_batch_pairs)
+            anchor_AD, z_MD, labels_M, queue, mining, in_batch_pairs)
         P = positive_AP.shape[1]
 
         # what is no candidate counts nothing, also where an anchor has none at all
@@ -62,14 +63,15 @@ class SupervisedContrast(torch.autograd.Function):
             grad_AN[:, :P].addcmul_(positive_AP, factor_A[:, None], value=-1)
             if in_batch_pairs:
                 grad_AM, grad_AN = grad_AN[:, :M], grad_AN[:, M:]
-                grad_MD = grad_AM.T @ z_MD[:A]
-                grad_MD[:A].addmm_(grad_AM, z_MD)
+                grad_MD = grad_AM.T @ anchor_AD
+                grad_MD[:A].addmm_(grad_AM, z_MD, alpha=1 / temperature)
             else:
                 grad_MD = torch.zeros_like(z_MD)
             if queue is not None:
-                grad_MD[:A].add_(grad_AN @ queue.keys if slots_AN is None else F.embedding_bag(
-                    slots_AN, queue.keys, per_sample_weights=grad_AN.contiguous(), mode='sum'))
-            ctx.save_for_backward(grad_MD.div_(temperature))
+                grad_AD = grad_AN @ queue.keys if slots_AN is None else F.embedding_bag(
+                    slots_AN, queue.keys, per_sample_weights=grad_AN.contiguous(), mode='sum')
+                grad_MD[:A].add_(grad_AD, alpha=1 / temperature)
+            ctx.save_for_backward(grad_MD)
         return loss
 
     @staticmethod

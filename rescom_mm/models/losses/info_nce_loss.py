@@ -64,6 +64,6 @@ class InfoNCELoss(nn.Module):
         with torch.autocast(z_MD.device.type, enabled=False):
             query_BD, key_BD = z_MD.float().chunk(2)
             own_B = (query_BD * key_BD).sum(1)
-            others_BQ = (query_BD @ queue.keys.T).masked_fill(~queue.valid, -torch.inf)
+            others_BQ = (query_BD @ queue.keys.T).masked_fill(queue.missing, -torch.inf)
             logits = torch.cat([own_B[:, None], others_BQ], 1) / self.temperature
             return self.loss_weight * (logits.logsumexp(1) - own_B / self.temperature).mean()

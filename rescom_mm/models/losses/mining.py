@@ -1,13 +1,14 @@
 """Candidates of anchors from the queue, and the mining of the hardest.
 
-Shape suffixes: A anchors, Q slots of the queue, K slots of an anchor's class, P candidates among
-which an anchor's positives are, N all of them, D dimension; G blocks of S slots, k the mined, J
-candidates for these.
+Shape suffixes: A anchors, Q slots of the queue, R these and room around them, K slots of an
+anchor's class, P candidates among which an anchor's positives are, N all of them, D dimension; B
+blocks of S slots, G groups of slots, k the mined.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..queues import KeyQueue
@@ -34,7 +35,9 @@ def queue_candidates(
         slots in order.
     """
     own_AK = queue.slots_of(labels_A)
-    sim_AQ = similarities(z_AD, queue)
+    each = group_size(z_AD, queue, num_negatives)
+    sim_AR = similarities(z_AD, queue, room=each > 1)
+    sim_AQ = sim_AR[:, 2:-1] if each > 1 else sim_AR
     if num_positives is None and num_negatives is None:
         return [sim_AQ], _of_class(labels_A, queue) & queue.valid, None
     if own_AK is None:  # they may be anywhere
@@ -45,52 +48,75 @@ def queue_candidates(
     else:
         pos_AP = sim_AQ.gather(1, own_AK)
         sim_AQ.scatter_(1, own_AK, ABSENT)
-    absent_AP = pos_AP < ABSENT / 2  # (NaN is not: it shall come through)
     if num_positives is not None:
-        # not sorted: that takes as long again
-        pos_AP, pick_AP = pos_AP.masked_fill_(absent_AP, -ABSENT).topk(
-            num_positives, 1, largest=False, sorted=False)
-        absent_AP = pos_AP > -ABSENT / 2
-        pos_AP.masked_fill_(absent_AP, ABSENT)  # fewer than K+ keys
-        own_AK = own_AK.gather(1, pick_AP)
+        # what is absent comes last; not sorted: that takes as long again
+        pick_AP = F.threshold(pos_AP, ABSENT / 2, -ABSENT).topk(
+            num_positives, 1, largest=False, sorted=False).indices
+        pos_AP, own_AK = pos_AP.gather(1, pick_AP), own_AK.gather(1, pick_AP)
     if num_negatives is None:
         neg_AN, slots_AN = sim_AQ, torch.arange(len(queue), device=z_AD.device).expand(
             len(z_AD), -1)
     else:
-        neg_AN, slots_AN = largest(sim_AQ, num_negatives)
-    return [pos_AP, neg_AN], ~absent_AP, torch.cat([own_AK, slots_AN], 1)
+        neg_AN, slots_AN = largest(sim_AR, num_negatives, each)
+    return [pos_AP, neg_AN], pos_AP > ABSENT / 2, torch.cat([own_AK, slots_AN], 1)
 
 
-def similarities(z_AD: Tensor, queue: KeyQueue) -> Tensor:
-    """``[A, Q]``: of anchors and keys; ``ABSENT`` where there is no key."""
-    missing_Q = (~queue.valid).to(z_AD)
-    # blocks whose keys and similarities stay in a processor's cache
-    G = _product_blocks(len(queue)) if z_AD.device.type == 'cpu' else 1
-    sim_GAS = torch.baddbmm(missing_Q.view(G, 1, -1), z_AD.expand(G, -1, -1),
-                            queue.keys.view(G, -1, z_AD.shape[1]).mT, beta=ABSENT)
-    return sim_GAS.transpose(0, 1).flatten(1)
+def similarities(z_AD: Tensor, queue: KeyQueue, room: bool = False) -> Tensor:
+    """``[A, Q]``: of anchors and keys, ``ABSENT`` where there is no key.
+
+    With ``room`` ``[A, 2 + Q + 1]``, for what :func:`largest` puts around them.
+    """
+    A, D = z_AD.shape
+    missing_Q, keys_QD = queue.missing.to(z_AD), queue.keys
+    # on a CPU in blocks of keys, or of anchors, that stay in the processor's cache
+    cpu = z_AD.device.type == 'cpu'
+    B = _blocks(len(queue)) if cpu else 1
+    if B > 1:
+        sim_ABS = torch.baddbmm(missing_Q.view(B, 1, -1), z_AD.expand(B, -1, -1),
+                                keys_QD.view(B, -1, D).mT, beta=ABSENT).transpose(0, 1)
+    else:
+        z_BSD = z_AD.view(-1, 64 if cpu and A % 64 == 0 else A, D)
+        sim_ABS = torch.baddbmm(missing_Q, z_BSD, keys_QD.T.expand(len(z_BSD), -1, -1),
+                                beta=ABSENT).view(A, 1, -1)
+    if not room:
+        return sim_ABS.flatten(1)
+    sim_AR = z_AD.new_empty(A, len(queue) + 3)
+    sim_AR[:, 2:-1].unflatten(1, sim_ABS.shape[1:]).copy_(sim_ABS)
+    return sim_AR
 
 
-def largest(sim_AQ: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def group_size(z_AD: Tensor, queue: KeyQueue, k: int | None) -> int:
+    """Slots of a group for :func:`largest`; 1: it makes no groups."""
+    return round(0.4 * len(queue) / k) if k and z_AD.device.type == 'cpu' else 1
+
+
+def largest(sim_AR: Tensor, k: int, each: int) -> tuple[Tensor, Tensor]:
     """``[A, k]`` largest similarities of each anchor, in any order, and their slots.
 
     An anchor's similarities are all NaN or none is, since keys are finite (``KeyQueue.commit``).
+
+    Args:
+        sim_AR: similarities, with room if ``each`` is above 1; the room is written.
+        k: how many.
+        each: slots of a group (:func:`group_size`).
     """
-    if sim_AQ.device.type != 'cpu':
-        return sim_AQ.topk(k, 1, sorted=False)
-    G = _selection_blocks(sim_AQ.shape[1], k)
-    if G == 1:
-        bits_Ak, slot_Ak = _ordered(sim_AQ).topk(k, 1, sorted=False)
-    else:
-        # one that is among the k largest of all is where the largest over the blocks is among k
-        sim_AGS = sim_AQ.unflatten(1, (G, -1))
-        place_Ak = _ordered(sim_AGS.amax(1)).topk(k, 1, sorted=False).indices
-        sim_AJ = sim_AGS.gather(2, place_Ak[:, None].expand(-1, G, -1)).flatten(1)
-        bits_Ak, pick_Ak = _ordered(sim_AJ).topk(k, 1, sorted=False)
-        first_G1 = torch.arange(0, sim_AQ.shape[1], sim_AGS.shape[2])[:, None].int()
-        slot_AJ = (place_Ak.int()[:, None] + first_G1).flatten(1)  # int32: half the memory
-        slot_Ak = slot_AJ.gather(1, pick_Ak).long()
-    return _ordered(bits_Ak).view(torch.float32), slot_Ak
+    if sim_AR.device.type != 'cpu':
+        return sim_AR.topk(k, 1, sorted=False)
+    if each < 2:
+        bits_Ak, slot_Ak = _ordered(sim_AR).topk(k, 1, sorted=False)
+        return _ordered(bits_Ak).view(torch.float32), slot_Ak
+    # C++'s nth_element, which topk is on a CPU, divides at the median of the first (or second), the
+    # middle and the last element. Two of these become a value that few more than k are above: what
+    # remains is small, and where each element goes is easy for the processor to predict.
+    sim_AQ = sim_AR[:, 2:-1]
+    most_AG = sim_AQ[:, :sim_AQ.shape[1] // each * each].unflatten(1, (each, -1)).amax(1)
+    pivot_A1 = most_AG.mean(1, keepdim=True)  # about 45 % of the groups are above, more than k
+    above_A1 = (most_AG > pivot_A1).to(sim_AQ).sum(1, keepdim=True)
+    pivot_A1.masked_fill_(above_A1 < k, -torch.inf)  # it is not to be among the largest
+    sim_AR[:, :2] = pivot_A1
+    sim_AR[:, -1:] = pivot_A1
+    most_Ak, place_Ak = sim_AR.topk(k, 1, sorted=False)
+    return most_Ak, place_Ak.sub_(2)
 
 
 def _ordered(values: Tensor) -> Tensor:
@@ -99,22 +125,12 @@ def _ordered(values: Tensor) -> Tensor:
     return (bits >> 31).bitwise_and_(0x7fffffff).bitwise_xor_(bits)
 
 
-def _product_blocks(slots: int) -> int:
+def _blocks(slots: int) -> int:
     """Blocks of equal size, as many as can be with at least 256 slots each; 1 for a few slots."""
     blocks = slots // 256 if slots >= 2048 else 1
     while slots % blocks:
         blocks -= 1
     return blocks
-
-
-def _selection_blocks(slots: int, k: int) -> int:
-    """Blocks of slots with which :func:`largest` compares least."""
-    best, least = 1, slots // 2  # two passes must pay for what they cost besides
-    for blocks in range(2, min(least // k, 65)):
-        compared = slots // blocks + blocks * k
-        if slots % blocks == 0 and compared <= least:
-            best, least = blocks, compared
-    return best
 
 
 def _of_class(labels_A: Tensor, queue: KeyQueue) -> Tensor:

@@ -34,6 +34,7 @@ class ClassBalancedQueue(KeyQueue):
     """
 
     _labels_Q: Tensor
+    _rank_K: Tensor
 
     def __init__(self, keys_per_class: int, num_classes: int, feat_dim: int,
                  init: str = 'masked') -> None:
@@ -46,6 +47,8 @@ class ClassBalancedQueue(KeyQueue):
         self.num_classes = num_classes
         labels_Q = torch.arange(num_classes, dtype=torch.int32).repeat_interleave(keys_per_class)
         self.register_buffer('_labels_Q', labels_Q, persistent=False)
+        self.register_buffer('_rank_K', torch.arange(keys_per_class, dtype=torch.int32),
+                             persistent=False)
 
     @property
     def labels(self) -> Tensor:
@@ -55,5 +58,4 @@ class ClassBalancedQueue(KeyQueue):
         return labels_N
 
     def slots_of(self, labels_A: Tensor) -> Tensor:
-        slots_K = torch.arange(self.keys_per_class, device=labels_A.device)
-        return torch.add(slots_K, labels_A[:, None], alpha=self.keys_per_class)
+        return torch.add(self._rank_K, labels_A[:, None], alpha=self.keys_per_class)

@@ -24,7 +24,7 @@ class FIFOQueue(KeyQueue):
             they are overwritten (they have no label).
     """
 
-    _labels_Q: Tensor
+    _labels_P: Tensor
 
     def __init__(self, size: int, num_classes: int, feat_dim: int, init: str = 'masked') -> None:
         if not 1 <= size < 2**31:
@@ -32,14 +32,14 @@ class FIFOQueue(KeyQueue):
         super().__init__([size], feat_dim, init)
         self.size = size
         self.num_classes = num_classes
-        self.register_buffer('_labels_Q', torch.full((size,), PAD_LABEL, dtype=torch.int32))
+        self.register_buffer('_labels_P', torch.full((size + 1,), PAD_LABEL, dtype=torch.int32))
 
     @property
     def labels(self) -> Tensor:
-        return self._labels_Q
+        return self._labels_P[1:]
 
     def group_of(self, labels_N: Tensor) -> Tensor:
-        return torch.zeros_like(labels_N)
+        return labels_N.clamp(max=0)
 
     def _columns(self, keys_ND: Tensor, labels_N: Tensor) -> list[tuple[Tensor, Tensor]]:
-        return [*super()._columns(keys_ND, labels_N), (self._labels_Q, labels_N)]
+        return [*super()._columns(keys_ND, labels_N), (self._labels_P, labels_N)]

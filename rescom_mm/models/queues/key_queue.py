@@ -1,6 +1,7 @@
 """What all key queues share: storage, staging, and the vectorised write.
 
-Shape suffixes: Q slots, G groups (a FIFO each), N rows to write, B images, V views, D dimension.
+Shape suffixes: Q slots, P places, which are a spare one and the slots, G groups (a FIFO each, the
+first of the spare place alone), N rows to write, B images, V views, D dimension.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from .gather_keys import PAD_LABEL, gather_keys
 class KeyQueue(nn.Module):
     """Labelled keys in one or more FIFOs (groups), written without host synchronisation.
 
-    The state is in buffers and travels in checkpoints: ``_keys_QD`` float32; ``_written_Q`` int32,
-    the number of the commit that wrote the slot, -1 for never; ``_ptr_G`` int32, the next slot
+    The state is in buffers and travels in checkpoints: ``_keys_PD`` float32; ``_written_P`` int32,
+    the number of the commit that wrote the place, -1 for never; ``_ptr_G`` int32, the next slot
     of each group; ``_commits`` int32. (int32 and not int64: ``SyncBuffersHook`` averages buffers
-    over the ranks in a way that equal int32 survive.)
+    over the ranks in a way that equal int32 survive.) The first place is spare: what is not to be
+    kept is written there, so that the shapes of a write do not depend on its labels.
 
     Args:
         capacities: slots of each group.
@@ -29,12 +31,11 @@ class KeyQueue(nn.Module):
             random unit vectors that count as keys, as in the released code.
     """
 
-    _keys_QD: Tensor
-    _written_Q: Tensor
+    _keys_PD: Tensor
+    _written_P: Tensor
     _ptr_G: Tensor
     _commits: Tensor
-    _capacity_G: Tensor
-    _start_G: Tensor
+    _layout_2G: Tensor
     _MAX_UNCOMMITTED = 8  # forward passes; gradient checkpointing repeats one, a few are harmless
 
     def __init__(self, capacities: Sequence[int], feat_dim: int, init: str = 'masked') -> None:
@@ -47,27 +48,31 @@ class KeyQueue(nn.Module):
                              f'got {feat_dim}')
         self.feat_dim = feat_dim
         self.init = init
-        capacity_G = torch.as_tensor(capacities, dtype=torch.int32)
-        slots = int(capacity_G.sum())
-        self.register_buffer('_keys_QD', torch.zeros(slots, feat_dim))
-        self.register_buffer('_written_Q', torch.full((slots,), -1, dtype=torch.int32))
-        self.register_buffer('_ptr_G', torch.zeros(len(capacity_G), dtype=torch.int32))
+        layout_2G = self._layout(capacities)
+        places = int(layout_2G[:, -1].sum())
+        self.register_buffer('_keys_PD', torch.zeros(places, feat_dim))
+        self.register_buffer('_written_P', torch.full((places,), -1, dtype=torch.int32))
+        self.register_buffer('_ptr_G', torch.zeros(layout_2G.shape[1], dtype=torch.int32))
         self.register_buffer('_commits', torch.zeros((), dtype=torch.int32))
-        self.register_buffer('_capacity_G', capacity_G, persistent=False)
-        self.register_buffer('_start_G', (capacity_G.cumsum(0) - capacity_G).int(),
-                             persistent=False)
+        self.register_buffer('_layout_2G', layout_2G, persistent=False)
         self._staged: tuple[Tensor, Tensor] | None = None
         self._uncommitted = 0
         self.reset()
 
+    @staticmethod
+    def _layout(capacities: Sequence[int]) -> Tensor:
+        """Places of each group, and the first of them; the spare one's group comes first."""
+        capacity_G = torch.tensor([1, *capacities], dtype=torch.int32)
+        return torch.stack([capacity_G, (capacity_G.cumsum(0) - capacity_G).int()])
+
     def __len__(self) -> int:
         """Number of slots Q."""
-        return len(self._written_Q)
+        return len(self._written_P) - 1
 
     @property
     def keys(self) -> Tensor:
         """``[Q, D]`` float32 keys; rows where :attr:`valid` is False are no keys."""
-        return self._keys_QD
+        return self._keys_PD[1:]
 
     @property
     def labels(self) -> Tensor:
@@ -75,14 +80,19 @@ class KeyQueue(nn.Module):
         raise NotImplementedError
 
     @property
+    def missing(self) -> Tensor:
+        """``[Q]`` bool, whether a slot holds no key."""
+        if self.init == 'random':
+            return torch.zeros_like(self._written_P[1:], dtype=torch.bool)
+        return self._written_P[1:] < 0
+
+    @property
     def valid(self) -> Tensor:
         """``[Q]`` bool, whether a slot holds a key."""
-        if self.init == 'random':
-            return torch.ones_like(self._written_Q, dtype=torch.bool)
-        return self._written_Q >= 0
+        return ~self.missing
 
     def group_of(self, labels_N: Tensor) -> Tensor:
-        """Group of each row; rows of label -1 may get any group."""
+        """Group of each row; -1 where the label is -1."""
         raise NotImplementedError
 
     def slots_of(self, labels_A: Tensor) -> Tensor | None:
@@ -126,16 +136,16 @@ class KeyQueue(nn.Module):
             return
         keys_VBD, labels_B = self._staged
         self.discard()
-        keys_BD = keys_VBD[view].to(self._keys_QD)
+        keys_BD = keys_VBD[view].to(self._keys_PD)
         labels_B = labels_B.to(self._ptr_G)
         # a key whose norm is not finite is no key: it becomes padding, on the device
-        finite_B = torch.linalg.vector_norm(keys_BD, 1, dim=1) < torch.inf
+        finite_B = (keys_BD * keys_BD).sum(1) < torch.inf
         labels_B = torch.where(finite_B, labels_B, PAD_LABEL)
         self.write(*gather_keys(keys_BD, labels_B, rows or len(labels_B), flags))
 
     def _columns(self, keys_ND: Tensor, labels_N: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Buffers over the slots, and what a write puts there: a row each, or one value (0-dim)."""
-        return [(self._keys_QD, keys_ND), (self._written_Q, self._commits)]
+        """What a write stores of each row: the buffer over the places, and its rows."""
+        return [(self._keys_PD, keys_ND)]
 
     @torch.no_grad()
     def write(self, keys_ND: Tensor, labels_N: Tensor) -> None:
@@ -155,39 +165,29 @@ class KeyQueue(nn.Module):
         self._commits += 1
         if N == 0:
             return
-        # padding sorts before everything else, as a group of its own
-        group_N = torch.where(labels_N < 0, PAD_LABEL, self.group_of(labels_N))
-        group_N, order_N = torch.sort(group_N, stable=True)
+        group_N, order_N = torch.sort(self.group_of(labels_N), stable=True)
         first_N = torch.searchsorted(group_N, group_N)
         end_N = torch.searchsorted(group_N, group_N, right=True)
-        real_N, group_N = group_N >= 0, group_N.clamp(min=0)
-        # A row that is overwritten within this write stands in for the first of its group that is
-        # not, and padding for the last row of all: what goes to one place is equal, its order no
-        # matter.
-        capacity_N = self._capacity_G.index_select(0, group_N)
-        row_N = torch.maximum(torch.arange(N, device=group_N.device), end_N - capacity_N)
-        row_N, some = torch.where(real_N, row_N, N - 1), real_N[-1]
-        # from here on, N are the rows that are written
-        group_N, first_N, end_N, source_N, capacity_N = torch.stack(
-            [group_N, first_N, end_N, order_N, capacity_N]).index_select(1, row_N)
+        group_N = group_N.long() + 1  # padding's is the spare place's
+        capacity_N, start_N = self._layout_2G.index_select(1, group_N)
         ptr_N = self._ptr_G.index_select(0, group_N) - first_N
-        slot_N = (ptr_N + row_N) % capacity_N + self._start_G.index_select(0, group_N)
-        ptr_N = (ptr_N + end_N) % capacity_N
-        writes = [(buffer, slot_N, rows if rows.ndim == 0 else rows.index_select(0, source_N))
-                  for buffer, rows in self._columns(keys_ND, labels_N)]
-        for buffer, place_N, new_N in (*writes, (self._ptr_G, group_N, ptr_N.to(self._ptr_G))):
-            # where all is padding, a place gets back what it holds
-            old_N = buffer.index_select(0, place_N)
-            buffer.index_copy_(0, place_N, torch.where(some, new_N, old_N))
+        row_N = torch.arange(N, device=group_N.device)
+        place_N = (ptr_N + row_N) % capacity_N + start_N
+        place_N *= row_N >= end_N - capacity_N  # a row that a later one replaces: the spare place
+        for buffer, rows in self._columns(keys_ND, labels_N):
+            buffer.index_copy_(0, place_N, rows.index_select(0, order_N))
+            buffer[0].zero_()  # which of its rows came last, devices do not agree on
+        self._written_P.index_copy_(0, place_N, self._commits.expand(N))
+        self._ptr_G.index_copy_(0, group_N, ((ptr_N + end_N) % capacity_N).int())
 
     def reset(self) -> None:
         """Back to the initial state: no keys, or the random ones of ``init='random'``."""
         if self.init == 'random':
             # a generator of its own: the same keys on every rank, whatever their seeds
             generator = torch.Generator().manual_seed(0)
-            keys_QD = torch.randn(self._keys_QD.shape, generator=generator)
-            self._keys_QD.copy_(nn.functional.normalize(keys_QD, dim=1))
-        self._written_Q.fill_(-1)
+            keys_QD = torch.randn(self.keys.shape, generator=generator)
+            self.keys.copy_(nn.functional.normalize(keys_QD, dim=1))
+        self._written_P.fill_(-1)
         self._ptr_G.zero_()
         self._commits.zero_()
 
@@ -198,7 +198,8 @@ class KeyQueue(nn.Module):
             ``fill``: share of slots that were written, and ``age``: the mean number of steps
             since they were (0 while nothing was written).
         """
-        written_Q = self._written_Q >= 0
-        age_Q = torch.where(written_Q, self._commits - self._written_Q, 0)
+        commit_Q = self._written_P[1:]
+        written_Q = commit_Q >= 0
+        age_Q = torch.where(written_Q, self._commits - commit_Q, 0)
         filled = int(written_Q.sum())
         return dict(fill=filled / len(self), age=int(age_Q.sum()) / max(filled, 1))

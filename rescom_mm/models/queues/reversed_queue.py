@@ -102,13 +102,13 @@ class ReversedQueue(NeedsClassCounts, KeyQueue):
         if len(counts) != self.num_classes:
             raise ValueError(f'ReversedQueue: class_counts has {len(counts)} entries for '
                              f'num_classes={self.num_classes}; give one count a class')
-        capacity_G = torch.tensor(reversed_capacities(counts, self.size), dtype=torch.int32)
-        if self._counted and torch.equal(capacity_G, self._capacity_G.cpu()):
+        layout_2G = self._layout(reversed_capacities(counts, self.size))
+        if self._counted and torch.equal(layout_2G, self._layout_2G.cpu()):
             return
-        labels_Q = torch.arange(self.num_classes, dtype=torch.int32).repeat_interleave(capacity_G)
+        labels_Q = torch.arange(self.num_classes, dtype=torch.int32).repeat_interleave(
+            layout_2G[0, 1:])
         # in place: buffers that EMA has paired already, or that lie on a device, stay what they are
-        self._capacity_G.copy_(capacity_G)
-        self._start_G.copy_(capacity_G.cumsum(0) - capacity_G)
+        self._layout_2G.copy_(layout_2G)
         self._labels_Q.copy_(labels_Q)
         self._counted = True
         self.reset()  # a key in a slot that has become another class's is no key
