@@ -176,7 +176,7 @@ def test_largest_equal_a_sort(seed, slots, k, each, absent):
     sim_AQ = torch.randint(-9, 10, (5, slots), generator=generator) / 8
     sim_AQ[torch.rand(sim_AQ.shape, generator=generator) < absent] = mining.ABSENT
     sim_AR = F.pad(sim_AQ, (2, 1), value=torch.nan) if each > 1 else sim_AQ
-    values_Ak, slots_Ak = largest(sim_AR, k, each)
+    values_Ak, slots_Ak = largest(sim_AR.clone(), k, each)
     expected = sim_AQ.sort(1, descending=True).values[:, :k]
     assert torch.equal(values_Ak.sort(1, descending=True).values, expected)
     assert torch.equal(sim_AQ.gather(1, slots_Ak), values_Ak)

@@ -83,8 +83,9 @@ class Branch:
         z_MD = self.z_MD.detach()
         each = group_size(z_MD, self.queue, self.shape.negatives)
         product = partial(similarities, z_MD, self.queue, room=each > 1)
-        return {'product': product, 'write': self.write,
-                'selection': partial(largest, product(), self.shape.negatives, each)}
+        sim_MR = product()
+        return {'product': product, 'write': self.write, 'selection': lambda: largest(
+            sim_MR.clone(), self.shape.negatives, each)}  # (it overwrites them)
 
     def floor(self, sort: bool = True) -> None:
         """The product, its backward pass, and one top-k."""

@@ -53,14 +53,14 @@ class SupervisedContrast(torch.autograd.Function):
         log_AN = logits_AN.log_softmax(1)
         del logits_AN
         positive_AP = positive_AP.to(log_AN)
-        count_A = positive_AP.sum(1)
-        factor_A = factor_A / count_A.clamp(min=1)  # of each positive
-        loss = (log_AN[:, :P] * positive_AP).sum(1).dot(-factor_A)
+        # of an anchor's factor, each positive's share
+        share_AP = positive_AP * (factor_A / positive_AP.sum(1).clamp(min=1))[:, None]
+        loss = -(log_AN[:, :P] * share_AP).sum()
 
         if ctx.needs_input_grad[0]:
-            # of an anchor's logits: its softmax, less 1 for each positive, averaged over these
-            grad_AN = log_AN.exp_().mul_((factor_A * count_A)[:, None])
-            grad_AN[:, :P].addcmul_(positive_AP, factor_A[:, None], value=-1)
+            # of the logits: as often the softmax as there are shares, less these
+            grad_AN = log_AN.exp_().mul_(share_AP.sum(1, keepdim=True))
+            grad_AN[:, :P] -= share_AP
             if in_batch_pairs:
                 grad_AM, grad_AN = grad_AN[:, :M], grad_AN[:, M:]
                 grad_MD = grad_AM.T @ anchor_AD

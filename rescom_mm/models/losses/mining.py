@@ -96,15 +96,16 @@ def largest(sim_AR: Tensor, k: int, each: int) -> tuple[Tensor, Tensor]:
     An anchor's similarities are all NaN or none is, since keys are finite (``KeyQueue.commit``).
 
     Args:
-        sim_AR: similarities, with room if ``each`` is above 1; the room is written.
+        sim_AR: similarities, with room if ``each`` is above 1; overwritten.
         k: how many.
         each: slots of a group (:func:`group_size`).
     """
     if sim_AR.device.type != 'cpu':
         return sim_AR.topk(k, 1, sorted=False)
     if each < 2:
-        bits_Ak, slot_Ak = _ordered(sim_AR).topk(k, 1, sorted=False)
-        return _ordered(bits_Ak).view(torch.float32), slot_Ak
+        # as integers they are compared faster: there is no NaN to look for
+        bits_Ak, slot_Ak = _reorder(sim_AR.view(torch.int32)).topk(k, 1, sorted=False)
+        return _reorder(bits_Ak).view(torch.float32), slot_Ak
     # C++'s nth_element, which topk is on a CPU, divides at the median of the first (or second), the
     # middle and the last element. Two of these become a value that few more than k are above: what
     # remains is small, and where each element goes is easy for the processor to predict.
@@ -119,10 +120,9 @@ def largest(sim_AR: Tensor, k: int, each: int) -> tuple[Tensor, Tensor]:
     return most_Ak, place_Ak.sub_(2)
 
 
-def _ordered(values: Tensor) -> Tensor:
-    """int32 in the order of floats, and back; compared faster, as there is no NaN to look for."""
-    bits = values.view(torch.int32)
-    return (bits >> 31).bitwise_and_(0x7fffffff).bitwise_xor_(bits)
+def _reorder(bits: Tensor) -> Tensor:
+    """The bits of float32 to int32 in the same order, in place, and back."""
+    return bits.bitwise_xor_((bits >> 31).bitwise_and_(0x7fffffff))
 
 
 def _blocks(slots: int) -> int:
