@@ -105,7 +105,7 @@ def test_released_structure_does_what_it_says():
     assert loss.counts['_local_scalar_dense'] == 3
     assert loss.counts['clone'] == 2  # the queue, and the batch's 0/1 targets
     with Calls() as write:
-        structure.write(both.keys_ED, both.labels_E.long())
+        structure.write(both.keys_ED, both.labels_E)
     assert write.counts['_local_scalar_dense'] == 3 * SMALL.written
 
 

@@ -60,7 +60,7 @@ class Branch:
         self.z_MD = unit(shape.rows).requires_grad_()
         self.labels_M = labels(shape.rows // 2).repeat(2).to(device)
         self.keys_ED = unit(shape.written)
-        self.labels_E = labels(shape.written).to(device, torch.int32)
+        self.labels_E = labels(shape.written).to(device)
         counts = [5 + label % 300 for label in range(C)]
         self.loss = SPMLoss(shape.positives, shape.negatives, TEMPERATURE, BETA,
                             class_counts=counts)
@@ -101,12 +101,11 @@ class Branch:
         assert weight_C is not None
         branch = ReleasedBranch(self.queue.keys, shape.classes, shape.positives, shape.negatives,
                                 TEMPERATURE, weight_C.to(self.z_MD.device))
-        labels_E = self.labels_E.long()
 
         def step() -> Tensor:
             self.z_MD.grad = None
             loss = branch.loss(self.z_MD, self.labels_M)
-            branch.write(self.keys_ED, labels_E)
+            branch.write(self.keys_ED, self.labels_E)
             loss.backward()
             return loss
 

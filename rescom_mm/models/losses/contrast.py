@@ -44,9 +44,9 @@ class SupervisedContrast(torch.autograd.Function):
             A scalar.
         """
         A, M = len(factor_A), len(z_MD)
-        anchor_AD = (z_MD if A == M else z_MD[:A]) * (1 / temperature)
+        scaled_MD = z_MD * (1 / temperature)
         logits_AN, positive_AP, slots_AN = _candidates(
-            anchor_AD, z_MD, labels_M, queue, mining, in_batch_pairs)
+            scaled_MD[:A], z_MD, labels_M, queue, mining, in_batch_pairs)
         P = positive_AP.shape[1]
 
         # what is no candidate counts nothing, also where an anchor has none at all
@@ -58,13 +58,15 @@ class SupervisedContrast(torch.autograd.Function):
         loss = -(log_AN[:, :P] * share_AP).sum()
 
         if ctx.needs_input_grad[0]:
-            # of the logits: as often the softmax as there are shares, less these
-            grad_AN = log_AN.exp_().mul_(share_AP.sum(1, keepdim=True))
+            # of the logits: as often the softmax as there are shares, less these (that of the
+            # logarithms is the same, and on a CPU takes half as long as their exponentials)
+            grad_AN = log_AN.softmax(1).mul_(share_AP.sum(1, keepdim=True))
             grad_AN[:, :P] -= share_AP
             if in_batch_pairs:
-                grad_AM, grad_AN = grad_AN[:, :M], grad_AN[:, M:]
-                grad_MD = grad_AM.T @ anchor_AD
-                grad_MD[:A].addmm_(grad_AM, z_MD, alpha=1 / temperature)
+                grad_MM, grad_AN = grad_AN[:, :M], grad_AN[:, M:]
+                if A < M:
+                    grad_MM = F.pad(grad_MM, (0, 0, 0, M - A))
+                grad_MD = (grad_MM + grad_MM.T) @ scaled_MD  # as an anchor, and as a candidate
             else:
                 grad_MD = torch.zeros_like(z_MD)
             if queue is not None:

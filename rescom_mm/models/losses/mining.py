@@ -30,16 +30,16 @@ def queue_candidates(
         num_negatives: K-, the most similar keys of other classes; None: all.
 
     Returns:
-        Similarities, to be put side by side, ``ABSENT`` where there is no key; ``[A, P]`` whether
-        a key is positive, P the width of the first; the slots of all, or None where they are all
-        slots in order.
+        Similarities, to be put side by side, ``ABSENT`` where there is no key; ``[A, P]`` 1 where
+        a key is positive and 0 elsewhere, P the width of the first; the slots of all, or None
+        where they are all slots in order.
     """
     own_AK = queue.slots_of(labels_A)
     each = group_size(z_AD, queue, num_negatives)
     sim_AR = similarities(z_AD, queue, room=each > 1)
     sim_AQ = sim_AR[:, 2:-1] if each > 1 else sim_AR
     if num_positives is None and num_negatives is None:
-        return [sim_AQ], _of_class(labels_A, queue) & queue.valid, None
+        return [sim_AQ], (_of_class(labels_A, queue) & queue.valid).to(sim_AQ), None
     if own_AK is None:  # they may be anywhere
         own_AQ = _of_class(labels_A, queue)
         pos_AP = sim_AQ.masked_fill(~own_AQ, ABSENT)
@@ -49,8 +49,9 @@ def queue_candidates(
         pos_AP = sim_AQ.gather(1, own_AK)
         sim_AQ.scatter_(1, own_AK, ABSENT)
     if num_positives is not None:
-        # what is absent comes last; not sorted: that takes as long again
-        pick_AP = F.threshold(pos_AP, ABSENT / 2, -ABSENT).topk(
+        last_AP = F.threshold(pos_AP, ABSENT / 2, -ABSENT)  # what is absent comes last
+        # not sorted: that takes as long again
+        pick_AP = last_AP.argmin(1, keepdim=True) if num_positives == 1 else last_AP.topk(
             num_positives, 1, largest=False, sorted=False).indices
         pos_AP, own_AK = pos_AP.gather(1, pick_AP), own_AK.gather(1, pick_AP)
     if num_negatives is None:
@@ -58,7 +59,7 @@ def queue_candidates(
             len(z_AD), -1)
     else:
         neg_AN, slots_AN = largest(sim_AR, num_negatives, each)
-    return [pos_AP, neg_AN], pos_AP > ABSENT / 2, torch.cat([own_AK, slots_AN], 1)
+    return [pos_AP, neg_AN], (pos_AP > ABSENT / 2).to(pos_AP), torch.cat([own_AK, slots_AN], 1)
 
 
 def similarities(z_AD: Tensor, queue: KeyQueue, room: bool = False) -> Tensor:
@@ -122,7 +123,7 @@ def largest(sim_AR: Tensor, k: int, each: int) -> tuple[Tensor, Tensor]:
 
 def _reorder(bits: Tensor) -> Tensor:
     """The bits of float32 to int32 in the same order, in place, and back."""
-    return bits.bitwise_xor_((bits >> 31).bitwise_and_(0x7fffffff))
+    return bits.bitwise_xor_(bits.clamp(-1, 0).bitwise_and_(0x7fffffff))
 
 
 def _blocks(slots: int) -> int:

@@ -42,4 +42,4 @@ class FIFOQueue(KeyQueue):
         return labels_N.clamp(max=0)
 
     def _columns(self, keys_ND: Tensor, labels_N: Tensor) -> list[tuple[Tensor, Tensor]]:
-        return [*super()._columns(keys_ND, labels_N), (self._labels_P, labels_N)]
+        return [*super()._columns(keys_ND, labels_N), (self._labels_P, labels_N.int())]

@@ -20,13 +20,13 @@ def gather_keys(keys_BD: Tensor, labels_B: Tensor, rows: int,
 
     Args:
         keys_BD: float32 keys of this rank, ``B <= rows``.
-        labels_B: int32 labels of this rank.
+        labels_B: integer labels of this rank, below 2^31.
         rows: the loader's batch size, the same on every rank.
         flags: ride along; on every rank or on none.
 
     Returns:
-        ``[world * rows, D]`` keys and ``[world * rows]`` labels, :data:`PAD_LABEL` where a row
-        is padding. In a single process the arguments as they are.
+        ``[world * rows, D]`` keys and ``[world * rows]`` int32 labels, :data:`PAD_LABEL` where a
+        row is padding. In a single process the arguments as they are.
     """
     world = get_world_size()
     if world == 1:
@@ -34,7 +34,8 @@ def gather_keys(keys_BD: Tensor, labels_B: Tensor, rows: int,
     B, D = keys_BD.shape
     if rows < B:
         raise RuntimeError(f'{B} keys in a step but the loader\'s batch size is {rows}')
-    packed = labels_B.new_full((rows + 1, D + 1), PAD_LABEL)  # one more row for the flags
+    # one more row for the flags
+    packed = labels_B.new_full((rows + 1, D + 1), PAD_LABEL, dtype=torch.int32)
     packed[:B, :D] = keys_BD.contiguous().view(torch.int32)
     packed[:B, D] = labels_B
     packed[rows, 0] = flags.send() if flags is not None else 0

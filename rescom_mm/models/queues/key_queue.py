@@ -137,7 +137,6 @@ class KeyQueue(nn.Module):
         keys_VBD, labels_B = self._staged
         self.discard()
         keys_BD = keys_VBD[view].to(self._keys_PD)
-        labels_B = labels_B.to(self._ptr_G)
         # a key whose norm is not finite is no key: it becomes padding, on the device
         finite_B = (keys_BD * keys_BD).sum(1) < torch.inf
         labels_B = torch.where(finite_B, labels_B, PAD_LABEL)
@@ -156,7 +155,7 @@ class KeyQueue(nn.Module):
 
         Args:
             keys_ND: float32 keys.
-            labels_N: int32 labels.
+            labels_N: integer labels.
 
         Raises:
             IndexError: for a label that the queue has no group for.
