@@ -9,7 +9,7 @@ from tests.runs import ROOT, TINY
 
 @pytest.mark.parametrize('config, said', [
     (TINY, ['at 64 images (128 rows) a step', 'similarities 116736 bytes (0.1 MiB) a copy (at most '
-            '[128, 228] float32', 'queue 13724 bytes', '(100 keys of 32 values)',
+            '[128, 228] float32', 'queue 13908 bytes', '(100 keys of 32 values)',
             'keys of a step 16384 bytes', 'model.queue.keys_per_class', 'num_negatives']),
     (ROOT / 'configs/baselines/ce_tiny_digits-lt.py', ['at 64 images (64 rows) a step'])],
     ids=['rescom', 'baseline'])
