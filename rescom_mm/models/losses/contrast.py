@@ -52,9 +52,9 @@ class SupervisedContrast(torch.autograd.Function):
         # what is no candidate counts nothing, also where an anchor has none at all
         log_AN = logits_AN.log_softmax(1)
         del logits_AN
-        positive_AP = positive_AP.to(log_AN)
         # of an anchor's factor, each positive's share
-        share_AP = positive_AP * (factor_A / positive_AP.sum(1).clamp(min=1))[:, None]
+        share_AP = positive_AP.to(log_AN)
+        share_AP.mul_((factor_A / share_AP.sum(1).clamp(min=1))[:, None])
         loss = -(log_AN[:, :P] * share_AP).sum()
 
         if ctx.needs_input_grad[0]:
