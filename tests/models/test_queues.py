@@ -85,6 +85,28 @@ def test_key_that_is_not_finite_is_not_written():
     assert queue.keys[0].tolist() == [1, 0] and torch.isfinite(queue.keys).all()
 
 
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.int32, torch.int64])
+def test_labels_of_any_integers(dtype):
+    queue, fifo = ClassBalancedQueue(1, 256, 2), FIFOQueue(3, 256, 2)
+    keys = torch.tensor([[1.0, 0.0], [float('nan'), 0.0], [0.0, 1.0]])
+    for one in (queue, fifo):
+        one.stage(keys[None], torch.tensor([7, 9, 200], dtype=dtype))
+        one.commit()
+    assert queue.labels[queue.valid].tolist() == [7, 200]
+    assert fifo.labels.tolist() == [7, 200, -1]
+    for buffer in (queue._keys_PD, fifo._keys_PD):
+        assert not buffer[0].any()  # the key that is none went there
+
+
+@pytest.mark.parametrize('label', [3, 2**31 - 1, 2**32, -2])
+def test_label_without_a_group(label):
+    queue = ClassBalancedQueue(2, 3, 2)
+    before = queue._keys_PD.clone()
+    with pytest.raises(IndexError):
+        queue.write(torch.ones(2, 2), torch.tensor([0, label]))
+    assert torch.equal(queue._keys_PD, before)
+
+
 def test_staging_without_commit_ends_with_the_line_to_add():
     queue = ClassBalancedQueue(1, 2, 2)
     with pytest.raises(RuntimeError, match='ClassBalancedQueueHook'):

@@ -44,9 +44,8 @@ class SupervisedContrast(torch.autograd.Function):
             A scalar.
         """
         A, M = len(factor_A), len(z_MD)
-        scaled_MD = z_MD * (1 / temperature)
         logits_AN, positive_AP, slots_AN = _candidates(
-            scaled_MD[:A], z_MD, labels_M, queue, mining, in_batch_pairs)
+            z_MD[:A] * (1 / temperature), z_MD, labels_M, queue, mining, in_batch_pairs)
         P = positive_AP.shape[1]
 
         # what is no candidate counts nothing, also where an anchor has none at all
@@ -66,14 +65,13 @@ class SupervisedContrast(torch.autograd.Function):
                 grad_MM, grad_AN = grad_AN[:, :M], grad_AN[:, M:]
                 if A < M:
                     grad_MM = F.pad(grad_MM, (0, 0, 0, M - A))
-                grad_MD = (grad_MM + grad_MM.T) @ scaled_MD  # as an anchor, and as a candidate
+                grad_MD = (grad_MM + grad_MM.T) @ z_MD  # as an anchor, and as a candidate
             else:
                 grad_MD = torch.zeros_like(z_MD)
             if queue is not None:
-                grad_AD = grad_AN @ queue.keys if slots_AN is None else F.embedding_bag(
-                    slots_AN, queue.keys, per_sample_weights=grad_AN.contiguous(), mode='sum')
-                grad_MD[:A].add_(grad_AD, alpha=1 / temperature)
-            ctx.save_for_backward(grad_MD)
+                grad_MD[:A].add_(grad_AN @ queue.keys if slots_AN is None else F.embedding_bag(
+                    slots_AN, queue.keys, per_sample_weights=grad_AN.contiguous(), mode='sum'))
+            ctx.save_for_backward(grad_MD.mul_(1 / temperature))
         return loss
 
     @staticmethod

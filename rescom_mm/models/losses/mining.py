@@ -2,7 +2,7 @@
 
 Shape suffixes: A anchors, Q slots of the queue, R these and room around them, K slots of an
 anchor's class, P candidates among which an anchor's positives are, N all of them, D dimension; B
-blocks of S slots, G groups of slots, k the mined.
+blocks of S slots, G groups of slots, k the mined, J those that are looked for.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def similarities(z_AD: Tensor, queue: KeyQueue, room: bool = False) -> Tensor:
         sim_ABS = torch.baddbmm(missing_Q.view(B, 1, -1), z_AD.expand(B, -1, -1),
                                 keys_QD.view(B, -1, D).mT, beta=ABSENT).transpose(0, 1)
     else:
-        z_BSD = z_AD.view(-1, 64 if cpu and A % 64 == 0 else A, D)
-        sim_ABS = torch.baddbmm(missing_Q, z_BSD, keys_QD.T.expand(len(z_BSD), -1, -1),
-                                beta=ABSENT).view(A, 1, -1)
+        B = A // 64 if cpu and A and A % 64 == 0 else 1
+        sim_ABS = torch.baddbmm(missing_Q, z_AD.view(B, -1, D), keys_QD.T.expand(B, -1, -1),
+                                beta=ABSENT).view(A, 1, len(queue))
     if not room:
         return sim_ABS.flatten(1)
     sim_AR = z_AD.new_empty(A, len(queue) + 3)
@@ -87,8 +87,15 @@ def similarities(z_AD: Tensor, queue: KeyQueue, room: bool = False) -> Tensor:
 
 
 def group_size(z_AD: Tensor, queue: KeyQueue, k: int | None) -> int:
-    """Slots of a group for :func:`largest`; 1: it makes no groups."""
-    return round(0.4 * len(queue) / k) if k and z_AD.device.type == 'cpu' else 1
+    """Slots of a group for :func:`largest`; below 2 it makes none."""
+    if k is None or z_AD.device.type != 'cpu':
+        return 1
+    return round(0.4 * len(queue) / _searched(k, len(queue) + 3))
+
+
+def _searched(k: int, columns: int) -> int:
+    """How many of the largest a CPU looks for: few by a heap, which takes it longer than more."""
+    return max(k, columns // 64 + 1)
 
 
 def largest(sim_AR: Tensor, k: int, each: int) -> tuple[Tensor, Tensor]:
@@ -107,18 +114,21 @@ def largest(sim_AR: Tensor, k: int, each: int) -> tuple[Tensor, Tensor]:
         # as integers they are compared faster: there is no NaN to look for
         bits_Ak, slot_Ak = _reorder(sim_AR.view(torch.int32)).topk(k, 1, sorted=False)
         return _reorder(bits_Ak).view(torch.float32), slot_Ak
-    # C++'s nth_element, which topk is on a CPU, divides at the median of the first (or second), the
-    # middle and the last element. Two of these become a value that few more than k are above: what
-    # remains is small, and where each element goes is easy for the processor to predict.
-    sim_AQ = sim_AR[:, 2:-1]
-    most_AG = sim_AQ[:, :sim_AQ.shape[1] // each * each].unflatten(1, (each, -1)).amax(1)
-    pivot_A1 = most_AG.mean(1, keepdim=True)  # about 45 % of the groups are above, more than k
-    above_A1 = (most_AG > pivot_A1).to(sim_AQ).sum(1, keepdim=True)
-    pivot_A1.masked_fill_(above_A1 < k, -torch.inf)  # it is not to be among the largest
+    # On a CPU topk is nth_element, which divides at the median of the first (GNU: the second), the
+    # middle and the last element. Two of these become a value that few more than are looked for
+    # are above: what remains is small, and the processor can guess where an element goes.
+    J, Q = _searched(k, sim_AR.shape[1]), sim_AR.shape[1] - 3
+    most_AG = sim_AR[:, 2:2 + Q // each * each].unflatten(1, (each, -1)).amax(1)
+    pivot_A1 = most_AG.mean(1, keepdim=True)  # about 45 % of the groups are above, more than J
+    above_A1 = (most_AG > pivot_A1).to(sim_AR).sum(1, keepdim=True)
+    pivot_A1.masked_fill_(above_A1 < J, -torch.inf)  # it is not to be among the largest
     sim_AR[:, :2] = pivot_A1
     sim_AR[:, -1:] = pivot_A1
-    most_Ak, place_Ak = sim_AR.topk(k, 1, sorted=False)
-    return most_Ak, place_Ak.sub_(2)
+    most_Ak, slot_Ak = sim_AR.topk(J, 1, sorted=False)
+    if J > k:
+        most_Ak, pick_Ak = most_Ak.topk(k, 1, sorted=False)
+        slot_Ak = slot_Ak.gather(1, pick_Ak)
+    return most_Ak, slot_Ak.sub_(2).clamp_(0, Q - 1)  # where all is -inf it was chosen
 
 
 def _reorder(bits: Tensor) -> Tensor:

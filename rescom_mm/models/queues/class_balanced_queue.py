@@ -58,4 +58,4 @@ class ClassBalancedQueue(KeyQueue):
         return labels_N
 
     def slots_of(self, labels_A: Tensor) -> Tensor:
-        return torch.add(self._rank_K, labels_A[:, None], alpha=self.keys_per_class)
+        return torch.add(self._rank_K, labels_A.long()[:, None], alpha=self.keys_per_class)

@@ -139,7 +139,7 @@ class KeyQueue(nn.Module):
         keys_BD = keys_VBD[view].to(self._keys_PD)
         # a key whose norm is not finite is no key: it becomes padding, on the device
         finite_B = (keys_BD * keys_BD).sum(1) < torch.inf
-        labels_B = torch.where(finite_B, labels_B, PAD_LABEL)
+        labels_B = torch.where(finite_B, labels_B.long(), PAD_LABEL)
         self.write(*gather_keys(keys_BD, labels_B, rows or len(labels_B), flags))
 
     def _columns(self, keys_ND: Tensor, labels_N: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -168,8 +168,8 @@ class KeyQueue(nn.Module):
         first_N = torch.searchsorted(group_N, group_N)
         end_N = torch.searchsorted(group_N, group_N, right=True)
         group_N = group_N.long() + 1  # padding's is the spare place's
-        capacity_N, start_N = self._layout_2G.index_select(1, group_N)
         ptr_N = self._ptr_G.index_select(0, group_N) - first_N
+        capacity_N, start_N = self._layout_2G.index_select(1, group_N)
         row_N = torch.arange(N, device=group_N.device)
         place_N = (ptr_N + row_N) % capacity_N + start_N
         place_N *= row_N >= end_N - capacity_N  # a row that a later one replaces: the spare place
