@@ -125,7 +125,7 @@ def largest(sim_AR: Tensor, k: int, each: int) -> tuple[Tensor, Tensor]:
     sim_AR[:, :2] = pivot_A1
     sim_AR[:, -1:] = pivot_A1
     most_Ak, slot_Ak = sim_AR.topk(J, 1, sorted=False)
-    if J > k:
+    if k < J:
         most_Ak, pick_Ak = most_Ak.topk(k, 1, sorted=False)
         slot_Ak = slot_Ak.gather(1, pick_Ak)
     return most_Ak, slot_Ak.sub_(2).clamp_(0, Q - 1)  # where all is -inf it was chosen
