@@ -72,7 +72,7 @@ class KeyQueue(nn.Module):
     @property
     def keys(self) -> Tensor:
         """``[Q, D]`` float32 keys; rows where :attr:`valid` is False are no keys."""
-        return self._keys_PD[1:]
+        return self._keys_PD.narrow(0, 1, len(self._written_P) - 1)
 
     @property
     def labels(self) -> Tensor:
@@ -122,7 +122,6 @@ class KeyQueue(nn.Module):
         """Forgets the staged keys; all ranks must, or none."""
         self._staged, self._uncommitted = None, 0
 
-    @torch.no_grad()
     def commit(self, view: int = 0, rows: int | None = None,
                flags: StepFlags | None = None) -> None:
         """Writes the staged keys of one view, gathered over the ranks; nothing staged is fine.
