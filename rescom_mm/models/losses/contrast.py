@@ -6,6 +6,7 @@ P the first of them, among which its positives are, D dimension.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -53,13 +54,15 @@ class SupervisedContrast(torch.autograd.Function):
         del logits_AN
         # of an anchor's factor, each positive's share
         share_AP = positive_AP.to(log_AN)
-        share_AP.mul_((factor_A / share_AP.sum(1).clamp(min=1))[:, None])
+        count_A = share_AP.sum(1)
+        share_A = factor_A / count_A.clamp(min=1)
+        share_AP.mul_(share_A[:, None])
         loss = -(log_AN[:, :P] * share_AP).sum()
 
         if ctx.needs_input_grad[0]:
-            # of the logits: as often the softmax as there are shares, less these (that of the
-            # logarithms is the same, and on a CPU takes half as long as their exponentials)
-            grad_AN = log_AN.softmax(1).mul_(share_AP.sum(1, keepdim=True))
+            # of the logits: as often the softmax as there are shares, less these (exp2: on a CPU
+            # exp takes twice as long)
+            grad_AN = log_AN.mul_(math.log2(math.e)).exp2_().mul_((share_A * count_A)[:, None])
             grad_AN[:, :P] -= share_AP
             if in_batch_pairs:
                 grad_MM, grad_AN = grad_AN[:, :M], grad_AN[:, M:]

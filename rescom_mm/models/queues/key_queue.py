@@ -72,7 +72,7 @@ class KeyQueue(nn.Module):
     @property
     def keys(self) -> Tensor:
         """``[Q, D]`` float32 keys; rows where :attr:`valid` is False are no keys."""
-        return self._keys_PD.narrow(0, 1, len(self._written_P) - 1)
+        return self._keys_PD.narrow(0, 1, len(self))
 
     @property
     def labels(self) -> Tensor:
@@ -82,9 +82,10 @@ class KeyQueue(nn.Module):
     @property
     def missing(self) -> Tensor:
         """``[Q]`` bool, whether a slot holds no key."""
+        written_Q = self._written_P.narrow(0, 1, len(self))
         if self.init == 'random':
-            return torch.zeros_like(self._written_P[1:], dtype=torch.bool)
-        return self._written_P[1:] < 0
+            return torch.zeros_like(written_Q, dtype=torch.bool)
+        return written_Q < 0
 
     @property
     def valid(self) -> Tensor:
