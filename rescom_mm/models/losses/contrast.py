@@ -44,6 +44,7 @@ class SupervisedContrast(torch.autograd.Function):
         Returns:
             A scalar.
         """
+        z_MD = z_MD.detach()  # torch 2.4 compiles this with gradients on
         A, M = len(factor_A), len(z_MD)
         logits_AN, positive_AP, slots_AN = _candidates(
             z_MD[:A] * (1 / temperature), z_MD, labels_M, queue, mining, in_batch_pairs)
